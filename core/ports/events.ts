@@ -1,0 +1,50 @@
+import type { RunId } from '#core/model/ids.ts';
+import type { Run } from '#core/model/run.ts';
+
+/**
+ * Everything worth telling that happens in an agent or a server, as one vocabulary: structured logs, metrics and
+ * tests read the same events. A test waits for an event, never for time.
+ */
+export type Event =
+  | { type: 'agent.registered'; worker: string; incarnation: string; adopted: number }
+  | { type: 'agent.ready'; worker: string; jobs: number }
+  | { type: 'agent.lease_lost'; worker: string; reason: string }
+  | { type: 'agent.stopped'; worker: string; living: number }
+  | { type: 'agent.fault'; worker: string; where: string; error: unknown }
+  | { type: 'clock.stepped'; worker: string; byMs: number }
+  | { type: 'key.invalid'; key: string; problem: string }
+  | { type: 'job.decided'; job: string; instant: number; why: string }
+  | { type: 'run.armed'; run: RunId }
+  | { type: 'run.claimed'; run: RunId; fence: string }
+  | { type: 'run.refused'; run: RunId; code: string; reason: string }
+  | { type: 'run.started'; run: RunId; at: number; lateMs: number | null }
+  | { type: 'run.adopted'; run: RunId; phase: string }
+  | { type: 'run.output'; run: RunId; bytes: number }
+  | { type: 'run.kill_requested'; run: RunId; by: string }
+  | { type: 'run.killed'; run: RunId; certain: boolean }
+  | { type: 'run.ended'; run: RunId; record: Run }
+  | { type: 'ledger.acked'; runs: number; chunks: number }
+  | { type: 'ledger.away'; error: unknown; retryInMs: number }
+  | { type: 'ledger.back'; awayMs: number }
+  | { type: 'spool.damaged'; file: string; problem: string; setAside: string }
+  | { type: 'spool.full'; droppedBytes: number }
+  | { type: 'disk.full'; path: string; error: unknown }
+  | { type: 'keeper.closed'; run: RunId; owner: string }
+  | {
+      type: 'http.request';
+      method: string;
+      path: string;
+      status: number;
+      ms: number;
+      requestId: string;
+      who: string | null;
+    }
+  | { type: 'http.fault'; method: string; path: string; requestId: string; error: unknown };
+
+export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>;
+
+export interface Events {
+  emit(event: Event): void;
+  /** Calls `see` for each event from now on; returns how to stop. A listener's throw reaches nobody else. */
+  on(see: (event: Event) => void): () => void;
+}

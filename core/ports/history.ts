@@ -1,0 +1,127 @@
+import type { RunId } from '#core/model/ids.ts';
+import type { Run, RunState, Trigger } from '#core/model/run.ts';
+import type { WorkerLoad } from '#core/model/worker.ts';
+
+/** A piece of a run's output. Pieces of one run are numbered from 0 without gap; `at` is UTC ms. */
+export interface LogChunk {
+  run: RunId;
+  seq: number;
+  /** Where its first byte stood in the original output. */
+  offset: number;
+  data: Uint8Array;
+  at: number;
+  expireAt: number;
+}
+
+/** Newest first where nothing else is said. Every list pages by key, never by skip. */
+export interface Page<T> {
+  items: T[];
+  /** Opaque; null: that was all. */
+  next: string | null;
+}
+
+export interface RunQuery {
+  /** Only these groups; undefined: all. */
+  groups?: readonly string[];
+  group?: string;
+  name?: string;
+  worker?: string;
+  state?: RunState;
+  trigger?: Trigger;
+  /** Bounds of when it was due: instant, or plannedAt for a manual run. UTC ms; from <= due < to. */
+  from?: number;
+  to?: number;
+  limit: number;
+  cursor?: string;
+}
+
+export interface LogRead {
+  /** The bytes kept at [from, next) of the original output, in order, as far as `maxBytes` goes. */
+  data: Uint8Array;
+  from: number;
+  /** Where to go on reading. Bytes that were dropped are stepped over. */
+  next: number;
+  /** Bytes stepped over in this answer because they were not kept. */
+  dropped: number;
+}
+
+export interface AuditEntry {
+  id: string;
+  at: number;
+  who: string;
+  /** `job.create`, `job.update`, `job.delete`, `job.run`, `run.kill`, `token.create`, ... */
+  what: string;
+  /** `group/name`, where it concerns a job. */
+  job: string | null;
+  target: string;
+  requestId: string;
+  before: unknown;
+  after: unknown;
+}
+
+export interface StatsBucket {
+  at: number;
+  counts: Partial<Record<RunState, number>>;
+  /** Of runs that ended in this step, ms. */
+  durationP50: number | null;
+  durationP99: number | null;
+  lateP50: number | null;
+  lateP99: number | null;
+}
+
+/** The ledger, the logs, the audit. SQLite embedded, MongoDB distributed; one suite: test/contract/history. */
+export interface History {
+  /** Reference time, UTC ms: the clock all workers are measured against (the host's own with SQLite). */
+  now(): Promise<number>;
+  /**
+   * Saves records, all or none. Idempotent by id. An open record may be overwritten by a later one; the first
+   * terminal record of an id stays, a different later one is kept in it as `also`; an open record never replaces
+   * a terminal one. The same record twice changes nothing.
+   */
+  saveRuns(runs: readonly Run[]): Promise<void>;
+  /** Saves pieces of output; idempotent by (run, seq). */
+  saveLogs(chunks: readonly LogChunk[]): Promise<void>;
+  run(id: RunId): Promise<Run | null>;
+  runs(query: RunQuery): Promise<Page<Run>>;
+  /** The record that covers this instant of the job: its own (latest attempt), or the stretch around it. */
+  covering(group: string, name: string, instant: number): Promise<Run[]>;
+  /** For each `group/name` its latest record. */
+  latest(jobs: readonly string[]): Promise<Map<string, Run>>;
+  log(run: RunId, from: number, maxBytes: number): Promise<LogRead>;
+  /** Lines of this job's logs since `since` that contain `text`, newest runs first, reading at most `maxBytes`. */
+  search(query: {
+    group: string;
+    name: string;
+    text: string;
+    since: number;
+    maxBytes: number;
+    limit: number;
+  }): Promise<{
+    lines: { run: RunId; at: number; offset: number; line: string }[];
+    /** False when `maxBytes` or `limit` ended it early. */
+    complete: boolean;
+  }>;
+  stats(query: {
+    groups?: readonly string[];
+    from: number;
+    to: number;
+    stepMs: number;
+  }): Promise<StatsBucket[]>;
+  addAudit(entry: AuditEntry): Promise<void>;
+  audit(query: {
+    from?: number;
+    to?: number;
+    who?: string;
+    job?: string;
+    groups?: readonly string[];
+    limit: number;
+    cursor?: string;
+  }): Promise<Page<AuditEntry>>;
+  saveLoad(load: WorkerLoad): Promise<void>;
+  loads(): Promise<WorkerLoad[]>;
+  /** Forgets what expired before `now`; returns how many runs went. Where the store does that itself, nothing. */
+  expire(now: number): Promise<number>;
+  /** Resolves when a run's log may have grown or `ms` have passed: what a long poll waits for. Never rejects. */
+  waitForLog(run: RunId, ms: number, stop: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
