@@ -1,0 +1,116 @@
+import type { JobId } from '#core/model/ids.ts';
+import { type Compare, type Kv, KvError, type Op, type OpResult, type Txn } from '#core/ports/kv.ts';
+
+/** One transaction of the protocol, about one job. */
+export interface Piece {
+  job: JobId;
+  txn: Txn;
+}
+
+/**
+ * done: it was judged. refused: the outer compare did not hold (not my registration any more, or drained), nothing was
+ * judged. `doubt` says that an earlier attempt of the same request ended unknown, so that a lost reply may hide
+ * behind the answer.
+ */
+export type PieceResult =
+  | { outcome: 'done'; succeeded: boolean; results: OpResult[]; revision: string; doubt: boolean }
+  | { outcome: 'refused'; doubt: boolean };
+
+/** etcd allows 124 claims of this form; 100 leaves a path of 28 operations to each. */
+const maxPieces = 100;
+
+interface Waiting {
+  piece: Piece;
+  resolve: (result: PieceResult) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Sends pieces in as few requests as may be: what arrives while a request is under way goes with the next. etcd judges
+ * every nested compare on the state before the whole request, so one request holds at most one piece that names a
+ * given job, of whatever kind. Repeats what ended unknown or was not taken: every transaction here is safe to repeat.
+ */
+export function batcher(deps: {
+  kv: Kv;
+  /** Compared around all pieces, read anew for each attempt; null: nothing may be sent now. */
+  outer: () => readonly Compare[] | null;
+  /** Waits before the `attempt`th repeat (1, 2, ...); false: give up and reject. */
+  again: (attempt: number, error: KvError) => Promise<boolean>;
+}) {
+  let waiting: Waiting[] = [];
+  let busy = false;
+
+  function take(): Waiting[] {
+    const jobs = new Set<JobId>();
+    const now: Waiting[] = [];
+    const later: Waiting[] = [];
+    for (const one of waiting) {
+      const fits = now.length < maxPieces && !jobs.has(one.piece.job);
+      jobs.add(one.piece.job);
+      (fits ? now : later).push(one);
+    }
+    waiting = later;
+    return now;
+  }
+
+  async function flush(): Promise<void> {
+    if (busy) return;
+    busy = true;
+    try {
+      // Let the turn end first: what one tick decides travels together.
+      await Promise.resolve();
+      while (waiting.length > 0) await send(take());
+    } finally {
+      busy = false;
+    }
+  }
+
+  async function send(batch: Waiting[]): Promise<void> {
+    let doubt = false;
+    for (let attempt = 1; ; attempt += 1) {
+      const compare = deps.outer();
+      if (compare === null) {
+        for (const one of batch) one.resolve({ outcome: 'refused', doubt });
+        return;
+      }
+      try {
+        const answer = await deps.kv.txn({
+          compare,
+          then: batch.map(({ piece }): Op => ({ type: 'txn', txn: piece.txn })),
+        });
+        batch.forEach(({ resolve }, at) => {
+          const result = answer.results[at];
+          if (!answer.succeeded || result?.type !== 'txn') resolve({ outcome: 'refused', doubt });
+          else
+            resolve({
+              outcome: 'done',
+              succeeded: result.succeeded,
+              results: result.results,
+              revision: answer.revision,
+              doubt,
+            });
+        });
+        return;
+      } catch (error) {
+        const repeatable =
+          error instanceof KvError && (error.code === 'unknown' || error.code === 'unavailable');
+        if (repeatable && error.code === 'unknown') doubt = true;
+        if (repeatable && (await deps.again(attempt, error))) continue;
+        for (const one of batch) one.reject(error);
+        return;
+      }
+    }
+  }
+
+  return {
+    submit(piece: Piece): Promise<PieceResult> {
+      return new Promise((resolve, reject) => {
+        waiting.push({ piece, resolve, reject });
+        void flush();
+      });
+    },
+    /** Whether a request is under way or pieces wait. */
+    busy: () => busy || waiting.length > 0,
+  };
+}
+export type Batcher = ReturnType<typeof batcher>;

@@ -1,0 +1,203 @@
+import { durationMs } from '#core/model/duration.ts';
+import type { JobRecord } from '#core/model/job.ts';
+import { isPaused } from './may-start.ts';
+
+/** What deciding needs of a schedule; instants are UTC ms. */
+export interface Instants {
+  next(after: number): number | null;
+  prev(before: number): number | null;
+  /** How many lie in (from, to], counted up to `limit`. */
+  count(from: number, to: number, limit?: number): number;
+}
+
+/** Instants that did not run, for one reason: one record. */
+export interface Stretch {
+  instant: number;
+  until: number;
+  count: number;
+  state: 'skipped' | 'missed';
+  reason: string;
+}
+
+/** One job in one lane, as its decider sees it. */
+export interface LaneView {
+  record: JobRecord;
+  schedule: Instants | null;
+  /** The last decided instant, or null: none yet, then due is what lies above the floor. */
+  cursor: number | null;
+  /** UTC ms; who claims ahead of an instant hands in that instant. */
+  now: number;
+  /** The first instant that was held back here (queue, replace, no capacity): what is late for that is not missed. */
+  held: number | null;
+}
+
+export type Verdict =
+  /** Nothing will be due as things stand: disabled, paused without end, by hand only, or over. */
+  | { do: 'rest' }
+  /** Look again then: the next instant, or the end of a pause. */
+  | { do: 'wait'; at: number; instant: number | null }
+  /** Move the cursor there without a run. */
+  | { do: 'decide'; cursor: number; records: Stretch[] }
+  | {
+      do: 'run';
+      instant: number;
+      trigger: 'schedule' | 'catch-up';
+      covers: { from: number; count: number } | null;
+      records: Stretch[];
+    }
+  /** Move the cursor there and let an order run what lies in [from, to], one after the other. */
+  | { do: 'catch-up'; cursor: number; from: number; to: number; records: Stretch[] };
+
+/** Later than this is not the schedule any more but catching up: what a restart or a change of hands may cost. */
+export const onTimeMs = 15_000;
+
+/** Counting stops here: a stretch of a million instants says enough. */
+const countLimit = 1_000_000;
+
+/** What to do about a lane now. Data in, data out; every instant at or below the cursor it returns is accounted for. */
+export function decideLane(view: LaneView): Verdict {
+  const { record, schedule, now } = view;
+  if (!record.job.enabled || schedule === null) return { do: 'rest' };
+  if (isPaused(record.paused, now))
+    return record.paused.until === null
+      ? { do: 'rest' }
+      : { do: 'wait', at: record.paused.until, instant: null };
+
+  const floor = floorOf(record, now);
+  const records: Stretch[] = [];
+  let lower = view.cursor ?? floor.at;
+  if (floor.at > lower) {
+    if (floor.why !== 'created') records.push(...stretch(schedule, lower, floor.at, 'skipped', floor.why));
+    lower = floor.at;
+  }
+  const first = schedule.next(lower);
+  if (first === null || first > now) {
+    if (records.length > 0) return { do: 'decide', cursor: lower, records };
+    return first === null ? { do: 'rest' } : { do: 'wait', at: first, instant: first };
+  }
+  const newest = schedule.prev(now + 1) ?? first;
+  const left = new Set(record.skips.filter((instant) => instant > lower && instant <= newest));
+  let last: number | null = newest;
+  while (last !== null && left.has(last)) last = schedule.prev(last);
+  if (last === null || last < first)
+    return {
+      do: 'decide',
+      cursor: newest,
+      records: [...records, ...apart(schedule, lower, newest, left, 'missed', '')],
+    };
+  return decideBacklog(view, { lower, first, newest, last, left, records, schedule });
+}
+
+interface Backlog {
+  lower: number;
+  first: number;
+  newest: number;
+  /** The newest that nobody left out. */
+  last: number;
+  left: ReadonlySet<number>;
+  records: Stretch[];
+  schedule: Instants;
+}
+
+function decideBacklog({ record, now, held }: LaneView, backlog: Backlog): Verdict {
+  const { lower, first, newest, last, left, records, schedule } = backlog;
+  const { job } = record;
+  const heldBack = held !== null && last >= held;
+  const onTime = now - last <= onTimeMs || heldBack;
+  const opens = now - durationMs(job.catchUpWindow);
+  const policy = job.catchUp === 'none' && heldBack ? 'last' : job.catchUp;
+  if (!onTime && (policy === 'none' || last < opens)) {
+    const reason =
+      policy === 'none'
+        ? 'nobody could run it in time, and catchUp is none'
+        : `nobody could run it within ${job.catchUpWindow}`;
+    return {
+      do: 'decide',
+      cursor: newest,
+      records: [...records, ...apart(schedule, lower, newest, left, 'missed', reason)],
+    };
+  }
+  const trigger = onTime ? 'schedule' : 'catch-up';
+  if (policy === 'all' && first < last) {
+    const from =
+      held !== null ? Math.min(held, schedule.next(opens - 1) ?? last) : (schedule.next(opens - 1) ?? last);
+    const oldest = Math.max(first, Math.min(from, last));
+    const missed = apart(
+      schedule,
+      lower,
+      oldest - 1,
+      left,
+      'missed',
+      `nobody could run it within ${job.catchUpWindow}`,
+    );
+    if (oldest < last) {
+      const skipped = [...left]
+        .filter((instant) => instant >= oldest && instant <= last)
+        .sort((a, b) => a - b);
+      const leftOut = skipped.flatMap((instant) =>
+        stretch(schedule, instant - 1, instant, 'skipped', leftOutReason),
+      );
+      return {
+        do: 'catch-up',
+        cursor: last,
+        from: oldest,
+        to: last,
+        records: [...records, ...missed, ...leftOut],
+      };
+    }
+    return { do: 'run', instant: last, trigger, covers: null, records: [...records, ...missed] };
+  }
+  const older = apart(
+    schedule,
+    lower,
+    last - 1,
+    left,
+    'missed',
+    `covered by the run of ${new Date(last).toISOString()}`,
+  );
+  const count = older.reduce((sum, part) => sum + (part.state === 'missed' ? part.count : 0), 0);
+  const covers = count > 0 ? { from: first, count } : null;
+  return { do: 'run', instant: last, trigger, covers, records: [...records, ...older] };
+}
+
+/** Where due begins, and what to call what lies below. A pause that is over works like a floor at its end. */
+function floorOf(record: JobRecord, now: number): { at: number; why: string } {
+  const until = record.paused?.until ?? null;
+  if (until !== null && until <= now && until - 1 > record.floor) return { at: until - 1, why: 'paused' };
+  return { at: record.floor, why: record.floorWhy };
+}
+
+const leftOutReason = 'left out by hand';
+
+/** The instants in (from, to] as one record, or none. */
+function stretch(
+  schedule: Instants,
+  from: number,
+  to: number,
+  state: Stretch['state'],
+  reason: string,
+): Stretch[] {
+  const instant = schedule.next(from);
+  if (instant === null || instant > to) return [];
+  const until = schedule.prev(to + 1) ?? instant;
+  return [{ instant, until, count: schedule.count(from, to, countLimit), state, reason }];
+}
+
+/** The instants in (from, to], those left out by hand apart from the others. */
+function apart(
+  schedule: Instants,
+  from: number,
+  to: number,
+  left: ReadonlySet<number>,
+  state: Stretch['state'],
+  reason: string,
+): Stretch[] {
+  const records: Stretch[] = [];
+  let lower = from;
+  for (const instant of [...left].filter((at) => at > from && at <= to).sort((a, b) => a - b)) {
+    records.push(...stretch(schedule, lower, instant - 1, state, reason));
+    records.push(...stretch(schedule, instant - 1, instant, 'skipped', leftOutReason));
+    lower = instant;
+  }
+  return [...records, ...stretch(schedule, lower, to, state, reason)];
+}

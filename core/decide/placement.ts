@@ -1,0 +1,79 @@
+import type { Job } from '#core/model/job.ts';
+import type { WorkerRecord } from '#core/model/worker.ts';
+
+/** What is known of a worker that might run something. */
+export interface Candidate {
+  worker: WorkerRecord;
+  draining: boolean;
+  /** Only ever known of oneself. */
+  full: boolean;
+}
+
+/** A worker further off reference time claims nothing (P4). */
+export const maxSkewMs = 500;
+
+/** FNV-1a, once per job and once per worker: pairs are mixed from these, never digested. */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+/** The weight of a worker for a job: murmur3's finaliser over both hashes, so that all bits count. */
+function weigh(job: number, worker: number): number {
+  let mixed = job ^ Math.imul(worker, 0x9e3779b1);
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}
+
+/** Whether the job's target names this worker, by id and by labels. */
+export function fits(job: Pick<Job, 'target'>, worker: Pick<WorkerRecord, 'id' | 'labels'>): boolean {
+  const { workers, labels } = job.target;
+  if (workers.length > 0 && !workers.includes(worker.id)) return false;
+  return Object.entries(labels).every(([key, wanted]) => {
+    const has = worker.labels[key];
+    return has !== undefined && (typeof wanted === 'string' ? has === wanted : wanted.includes(has));
+  });
+}
+
+/** Zone data of the majority; a tie goes to the newer. */
+export function commonTzdata(workers: readonly WorkerRecord[]): string {
+  const votes = new Map<string, number>();
+  for (const { tzdata } of workers) votes.set(tzdata, (votes.get(tzdata) ?? 0) + 1);
+  const ranked = [...votes].sort(([a, m], [b, n]) => n - m || (a < b ? 1 : -1));
+  return ranked[0]?.[0] ?? '';
+}
+
+export interface Ranking {
+  /** Worker ids, home first. */
+  order: string[];
+  /** False: nobody is fit to run it, and `order` says who keeps its books. */
+  runnable: boolean;
+}
+
+/** Who tries to decide a job, in which order. Pure: every worker with the same view gets the same answer. */
+export function rank(
+  job: Job,
+  jobHash: number,
+  candidates: readonly (Candidate & { hash: number })[],
+  tzdata: string,
+): Ranking {
+  const zoned = job.timezone !== 'UTC';
+  const able = candidates.filter(
+    ({ worker, draining, full }) =>
+      worker.state === 'live' &&
+      !draining &&
+      !full &&
+      Math.abs(worker.clockSkewMs ?? 0) <= maxSkewMs &&
+      (!zoned || worker.tzdata === tzdata) &&
+      fits(job, worker),
+  );
+  const runnable = able.length > 0;
+  const pool = runnable ? able : candidates;
+  const order = pool
+    .map(({ worker, hash }) => ({ id: worker.id, weight: weigh(jobHash, hash) }))
+    .sort((a, b) => b.weight - a.weight || (a.id < b.id ? -1 : 1))
+    .map(({ id }) => id);
+  return { order, runnable };
+}
