@@ -122,7 +122,7 @@ export function catchUpAll(
   basis: LaneBasis,
   decision: { cursor: CursorValue; owed: readonly Run[]; at: number; order: string; value: OrderValue },
 ): Piece {
-  const { job, lane } = basis;
+  const { job } = basis;
   const piece = decideWithout(layout, basis, { ...decision, becauseAlive: false });
   return {
     job,

@@ -88,6 +88,26 @@ export function decideLane(view: LaneView): Verdict {
   return decideBacklog(view, { lower, first, newest, last, left, records, schedule });
 }
 
+/**
+ * Keeps the books of a job that no live worker fits: what waited longer than catching up would reach back is missed, the
+ * rest waits above the cursor for a worker that fits.
+ */
+export function decideUnfit(view: LaneView): Verdict {
+  const { record, schedule, now } = view;
+  if (!record.job.enabled || schedule === null || isPaused(record.paused, now)) return decideLane(view);
+  const waitsMs = record.job.catchUp === 'none' ? onTimeMs : durationMs(record.job.catchUpWindow);
+  const lower = Math.max(view.cursor ?? record.floor, floorOf(record, now).at);
+  const first = schedule.next(lower);
+  if (first === null) return { do: 'rest' };
+  if (first + waitsMs > now) return { do: 'wait', at: first + waitsMs, instant: null };
+  const through = schedule.prev(now - waitsMs + 1) ?? first;
+  return {
+    do: 'decide',
+    cursor: through,
+    records: stretch(schedule, lower, through, 'missed', 'no worker fits it'),
+  };
+}
+
 interface Backlog {
   lower: number;
   first: number;

@@ -1,0 +1,174 @@
+import * as v from 'valibot';
+import { type Batcher, batcher, type Piece } from '#core/cluster/batch.ts';
+import { adopt } from '#core/cluster/finish.ts';
+import { splitKey } from '#core/cluster/keys.ts';
+import { decode, RunningValue } from '#core/cluster/records.ts';
+import { stillRegistered } from '#core/cluster/registration.ts';
+import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
+import { Job } from '#core/model/job.ts';
+import type { Entry, KvError, Revision } from '#core/ports/kv.ts';
+import type { AgentDeps } from './context.ts';
+import type { HeldRun, Keeper } from './keeper.ts';
+import type { Mirror } from './mirror.ts';
+import type { Presence } from './presence.ts';
+import type { FoundRun, RunEnd } from './runner.ts';
+import type { LiveRun, Runs } from './runs.ts';
+import type { Starter } from './starter.ts';
+
+/** Brings keys and processes of one host together again: after a restart, a lost registration, a lost reply. */
+export function createAdoption(
+  deps: AgentDeps & {
+    mirror: Mirror;
+    presence: Presence;
+    runs: Runs;
+    starter: Starter;
+    keeper: Keeper;
+    keeps: Batcher;
+    again: (attempt: number, error: KvError) => Promise<boolean>;
+    /** Lets work go on beside; its fault is told. */
+    guard(where: string, work: Promise<unknown>): void;
+  },
+) {
+  const { kv, layout, clock, settings, events, runner, mirror, presence, runs, starter, keeper, guard } =
+    deps;
+
+  /** Where adoptions go, and under which incarnation. */
+  interface Hand {
+    batch: Batcher;
+    incarnation: Revision;
+  }
+
+  /** Moves a running key under an incarnation of mine; its new mod revision, or null: it is not mine any more. */
+  async function move(at: HeldRun, hand: Hand): Promise<{ running: RunningValue; mod: Revision } | null> {
+    const { entry, job, lane, run, value } = at;
+    const running: RunningValue = { ...value, incarnation: hand.incarnation };
+    const piece: Piece = adopt(layout, { job, lane, run, mod: entry.mod }, running);
+    const result = await hand.batch.submit(piece);
+    if (result.outcome !== 'done') return null;
+    if (result.succeeded) return { running, mod: result.revision };
+    const [seen] = result.results;
+    const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
+    // A repeat whose first try was applied finds its own value.
+    return result.doubt && standing?.value === JSON.stringify(running)
+      ? { running, mod: standing.mod }
+      : null;
+  }
+
+  /** Takes up a key that this life of the agent does not know, and goes on from where its process is. */
+  async function takeUp(at: HeldRun, process: FoundRun | null, hand: Hand): Promise<void> {
+    const moved = await move(at, hand);
+    if (moved === null || runs.live.has(at.run)) return;
+    const key = { ...moved, run: at.run, job: at.job, lane: at.lane, fence: at.entry.create };
+    if (at.value.state === 'waiting') return runs.wait(key);
+    const known = process?.plan.job ?? mirror.jobs.get(at.job)?.record.job;
+    const { group, name } = parseRunId(at.run);
+    const one = runs.add({ ...key, spec: known ?? v.parse(Job, { group, name }) });
+    if (known !== undefined) await resume(one, process);
+    else
+      await runs.end(one, {
+        state: 'lost',
+        reason: 'its job is gone, and its host knows nothing of it',
+        endedAt: clock.now(),
+      });
+  }
+
+  async function resume(one: LiveRun, process: FoundRun | null): Promise<void> {
+    events.emit({ type: 'run.adopted', run: one.run, phase: process?.phase ?? 'unknown' });
+    if (process?.startedAt != null) runs.started(one, process.startedAt);
+    if (process?.phase === 'ended' && process.end !== null) guard('ended', ended(one, process.end));
+    const asked = mirror.kills.get(one.run);
+    if (asked !== undefined) runs.kill(one, asked.value);
+    if (process?.phase !== 'ended' && process?.phase !== 'running') await starter.resume(one);
+  }
+
+  async function ended(one: LiveRun, end: RunEnd): Promise<void> {
+    if (end.how === 'not_started' && one.phase === 'claimed' && one.killing === null)
+      return await starter.resume(one);
+    await runs.ended(one, end);
+  }
+
+  /** A claimed run whose key was closed while this worker was cut off. */
+  async function closed(one: LiveRun): Promise<void> {
+    await runner.disarm(one.run);
+    if (one.phase === 'claimed')
+      await runs.end(one, {
+        state: 'lost',
+        reason: 'closed while its worker was cut off',
+        endedAt: clock.now(),
+      });
+  }
+
+  /**
+   * A process whose key is gone: what never started is un-armed; of what runs or ran, the record still goes out, and History
+   * keeps it beside the closer's.
+   */
+  async function orphan(process: FoundRun): Promise<void> {
+    const { plan, phase } = process;
+    if (phase === 'armed' || phase === 'claimed') {
+      await runner.disarm(plan.run);
+      await runner.forget(plan.run);
+      return;
+    }
+    const at = process.claimedAt ?? clock.now();
+    const { instant, attempt, losses, covers, trigger, order, by, env } = plan;
+    const running: RunningValue = {
+      ...{ worker: settings.id, incarnation: '0', state: 'claimed', notBefore: instant ?? at, at },
+      ...{ instant, attempt, losses, covers, trigger, order, by, env },
+    };
+    const job: JobId = `${plan.job.group}/${plan.job.name}`;
+    // mod '0' holds for no key: its finish changes nothing in the store.
+    const one = runs.add({
+      run: plan.run,
+      job,
+      lane: plan.lane,
+      spec: plan.job,
+      running,
+      mod: '0',
+      fence: process.fence ?? '0',
+    });
+    await resume(one, process);
+  }
+
+  return {
+    ended,
+    /**
+     * Adopts every key under my name, before anything is claimed. `processes` is what a restarted host found; none after a lost
+     * registration. Gives how many keys there are.
+     */
+    async adoptAll(processes: readonly FoundRun[]): Promise<number> {
+      const incarnation = presence.lastIncarnation();
+      if (incarnation === null) return 0;
+      const outer = () => stillRegistered(layout, settings.id, incarnation);
+      const hand: Hand = { batch: batcher({ kv, again: deps.again, outer }), incarnation };
+      const found = new Map<RunId, FoundRun>(processes.map((one) => [one.plan.run, one]));
+      const held = new Set<RunId>();
+      const work: Promise<void>[] = [];
+      for await (const at of keeper.held()) {
+        if (at.value.worker !== settings.id) continue;
+        held.add(at.run);
+        const known = runs.live.get(at.run) ?? runs.waiting.get(at.run);
+        if (known === undefined) work.push(takeUp(at, found.get(at.run) ?? null, hand));
+        else work.push(move(at, hand).then((moved) => void (moved !== null && Object.assign(known, moved))));
+      }
+      await Promise.all(work);
+      for (const one of [...runs.live.values()])
+        if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
+      for (const one of [...runs.waiting.values()]) if (!held.has(one.run)) runs.waiting.delete(one.run);
+      for (const process of processes) if (!held.has(process.plan.run)) guard('orphan', orphan(process));
+      return held.size;
+    },
+    /** A key under my name and incarnation that I know nothing of: it is taken up by moving it, so that a stale sight of it does nothing. */
+    async found(entry: Entry): Promise<void> {
+      const key = splitKey(layout.running, entry.key);
+      const [lane, run] = key?.rest ?? [];
+      const read = decode(RunningValue, entry);
+      const incarnation = presence.incarnation();
+      if (key === null || lane === undefined || run === undefined || !read.ok || incarnation === null) return;
+      if (read.value.worker !== settings.id || runs.live.has(run) || runs.waiting.has(run)) return;
+      await takeUp({ entry, job: key.job, lane, run, value: read.value }, null, {
+        batch: deps.keeps,
+        incarnation,
+      });
+    },
+  };
+}

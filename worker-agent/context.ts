@@ -1,0 +1,58 @@
+import type { Layout } from '#core/cluster/keys.ts';
+import type { WorkerLoad } from '#core/model/worker.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import type { Events } from '#core/ports/events.ts';
+import type { Ids } from '#core/ports/ids.ts';
+import type { Kv, LeaseId } from '#core/ports/kv.ts';
+import type { Ledger } from './ledger.ts';
+import type { Runner } from './runner.ts';
+
+/** What an agent is and how much it takes; fixed while it lives. */
+export interface AgentSettings {
+  id: string;
+  host: string;
+  addresses: string[];
+  labels: Record<string, string>;
+  capacity: number;
+  version: string;
+  tzdata: string;
+  switchesUser: boolean;
+}
+
+/** What a restarted agent remembers of itself: the lease under which its registration stood. */
+export interface Remembered {
+  lease: LeaseId;
+}
+
+/** Everything an agent touches, handed in. */
+export interface AgentDeps {
+  settings: AgentSettings;
+  kv: Kv;
+  layout: Layout;
+  clock: Clock;
+  ids: Ids;
+  events: Events;
+  ledger: Ledger;
+  runner: Runner;
+  /** Kept in the data folder, which one agent alone holds: so a match means that the registration is our own, earlier one. */
+  memory: { load(): Promise<Remembered | null>; save(value: Remembered): Promise<void> };
+  /** Load figures for History; a failure there is nobody's concern here. */
+  report(load: WorkerLoad): void;
+}
+
+/** The protocol's own times, ms (DESIGN.md section 4). */
+export const times = {
+  leaseTtl: 10_000,
+  renewEvery: 3_000,
+  /** Held back from the lease's end: what a request and a pause between looking and acting may cost. */
+  margin: 1_000,
+  awayTtl: 600_000,
+  /** A claim goes out this long before its instant. */
+  lead: 200,
+  /** When the second and the third by rank look whether the home has decided. */
+  deputyDelays: [0, 250, 1_000],
+  /** How long the end of a run waits for History before its record is owed. */
+  historyWait: 250,
+  keeperEvery: 60_000,
+  membershipQuiet: 1_000,
+} as const;

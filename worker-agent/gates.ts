@@ -1,0 +1,208 @@
+import { mayNotStart } from '#core/decide/may-start.ts';
+import { instantText, type RunId } from '#core/model/ids.ts';
+import type { Revision } from '#core/ports/kv.ts';
+import { times } from './context.ts';
+import type { Lane } from './lane.ts';
+import type { PlannerDeps } from './planner.ts';
+import type { LiveRun } from './runs.ts';
+
+/**
+ * One instant and every lane of mine that is due at it. Its wrappers are armed ahead and blocked on one pipe, which is
+ * closed at the instant.
+ *
+ *   waiting -> arming -> armed -> released
+ */
+export interface Gate {
+  instant: number;
+  key: string;
+  lanes: Set<Lane>;
+  phase: 'waiting' | 'arming' | 'armed' | 'released';
+  /** What stands armed for a lane, and the version of the job it was armed for. */
+  armed: Map<Lane, { run: RunId; jobMod: Revision }>;
+  claimed: Set<LiveRun>;
+  marks: Promise<void>[];
+  leadCapMs: number;
+  wakeAt: number;
+  cancelWake: (() => void) | null;
+}
+
+interface GatesDeps extends PlannerDeps {
+  /** Claims a lane's instant; settles when its answer has been dealt with. */
+  claim(lane: Lane, gate: Gate): Promise<void>;
+  /** What would run in this lane at the instant. */
+  lanePlan(lane: Lane, instant: number): Pick<LiveRun, 'run' | 'spec' | 'running'> | null;
+  /** This lane could not stay at its gate: it decides for itself at the instant. */
+  later(lane: Lane, instant: number): void;
+}
+
+/** Arming begins so early: a second, and more for a burst (about 250 wrappers a second on a small host). */
+const armAheadMs = 1_000;
+const armPerRunMs = 4;
+const longestArmAheadMs = 30_000;
+/** A burst's claims and markers take time, too. */
+const leadPerRunMs = 0.5;
+const longestLeadMs = 2_000;
+
+export function createGates(deps: GatesDeps) {
+  const { clock, timeline, runner, runs, starter, presence, mirror, settings } = deps;
+  const gates = new Map<number, Gate>();
+  const running = new Set<Promise<void>>();
+  let reserved = 0;
+  let closing = false;
+  let close: () => void = () => {};
+  const closed = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+
+  /** Puts a lane at the gate of its next instant; false: too late for that, it decides for itself at the instant. */
+  function enter(lane: Lane, instant: number, leadCapMs: number): boolean {
+    let gate = gates.get(instant);
+    if (closing || instant <= clock.now() || (gate !== undefined && gate.phase !== 'waiting')) return false;
+    if (gate === undefined) {
+      gate = {
+        instant,
+        key: instantText(instant),
+        lanes: new Set(),
+        phase: 'waiting',
+        armed: new Map(),
+        claimed: new Set(),
+        marks: [],
+        leadCapMs,
+        wakeAt: Number.POSITIVE_INFINITY,
+        cancelWake: null,
+      };
+      gates.set(instant, gate);
+    }
+    gate.lanes.add(lane);
+    gate.leadCapMs = Math.min(gate.leadCapMs, leadCapMs);
+    lane.gate = gate;
+    const wakeAt = instant - Math.min(armAheadMs + gate.lanes.size * armPerRunMs, longestArmAheadMs);
+    // Moving the waking for every lane would fill the timeline: by a tenth of a second is near enough.
+    if (wakeAt < gate.wakeAt - 100 || gate.wakeAt === Number.POSITIVE_INFINITY) {
+      gate.cancelWake?.();
+      gate.wakeAt = wakeAt;
+      const woken = gate;
+      gate.cancelWake = timeline.at(wakeAt, () => begin(woken));
+    }
+    return true;
+  }
+
+  /** Takes a lane from its gate; what was armed for it is un-armed. */
+  function leave(lane: Lane): void {
+    const { gate } = lane;
+    if (gate === null) return;
+    lane.gate = null;
+    gate.lanes.delete(lane);
+    const armed = gate.armed.get(lane);
+    if (armed !== undefined) unarm(gate, lane, armed.run);
+    if (gate.lanes.size > 0 || gate.phase !== 'waiting') return;
+    gate.cancelWake?.();
+    gates.delete(gate.instant);
+  }
+
+  function unarm(gate: Gate, lane: Lane, run: RunId): void {
+    gate.armed.delete(lane);
+    reserved -= 1;
+    // Once the gate is released its wrapper ends by itself: it has no marker.
+    if (gate.phase !== 'released') void runner.disarm(run);
+  }
+
+  function begin(gate: Gate): void {
+    if (closing || gate.phase !== 'waiting' || gates.get(gate.instant) !== gate) return;
+    const done = pass(gate).finally(() => running.delete(done));
+    running.add(done);
+  }
+
+  /** One instant, from arming to release. */
+  async function pass(gate: Gate): Promise<void> {
+    gate.phase = 'arming';
+    await arm(gate);
+    gate.phase = 'armed';
+    const lead = Math.min(times.lead + gate.lanes.size * leadPerRunMs, gate.leadCapMs, longestLeadMs);
+    await Promise.race([timeline.reached(gate.instant - lead), closed]);
+    if (!closing) for (const lane of [...gate.lanes]) void deps.claim(lane, gate);
+    else for (const lane of [...gate.lanes]) leave(lane);
+    if (!closing || gate.claimed.size > 0) await timeline.reached(gate.instant);
+    await release(gate);
+    gates.delete(gate.instant);
+    for (const lane of [...gate.lanes]) leave(lane);
+  }
+
+  async function arm(gate: Gate): Promise<void> {
+    const plans = [];
+    for (const lane of [...gate.lanes]) {
+      const plan = deps.lanePlan(lane, gate.instant);
+      if (plan === null || runs.count() + reserved >= settings.capacity || !deps.ledger.hasRoom()) {
+        leave(lane);
+        deps.later(lane, gate.instant);
+        continue;
+      }
+      reserved += 1;
+      gate.armed.set(lane, { run: plan.run, jobMod: mirror.jobs.get(lane.job)?.mod ?? '0' });
+      plans.push(runs.planOf({ ...plan, lane: lane.lane }, gate.key));
+    }
+    const wanted = new Map([...gate.armed].map(([lane, { run }]) => [run, lane]));
+    const results = await runner.arm(plans);
+    for (const [run, refused] of results) {
+      const lane = wanted.get(run);
+      if (lane === undefined) continue;
+      if (gate.armed.get(lane)?.run !== run) {
+        // It left while it was being armed.
+        if (refused === null) void runner.disarm(run);
+      } else if (refused === null) deps.events.emit({ type: 'run.armed', run });
+      else {
+        // It is claimed all the same: the start by itself says in the ledger why it can't be.
+        gate.armed.delete(lane);
+        reserved -= 1;
+      }
+    }
+  }
+
+  async function release(gate: Gate): Promise<void> {
+    await Promise.all(gate.marks);
+    const now = clock.now();
+    const stopped = [...gate.claimed].filter((one) =>
+      mayNotStart(mirror.jobs.get(one.job)?.record ?? null, now, one.running.trigger),
+    );
+    await Promise.all(stopped.map((one) => starter.barred(one)));
+    const incarnation = presence.incarnation();
+    const whole =
+      incarnation !== null &&
+      [...gate.claimed].every(({ running: { incarnation: own } }) => own === incarnation);
+    // Without the lease nothing is released: these runs are adopted, or closed by others, and never go through this gate.
+    if (whole && gate.claimed.size > 0) await runner.release(gate.key, presence.deadlineBoot());
+    gate.phase = 'released';
+  }
+
+  return {
+    enter,
+    leave,
+    /** Whether the lane stands at this instant's gate for this version of its job, and may stay. */
+    stands(lane: Lane, instant: number, jobMod: Revision): boolean {
+      if (lane.gate?.instant !== instant) return false;
+      const armed = lane.gate.armed.get(lane);
+      return lane.gate.phase === 'waiting' || armed?.jobMod === jobMod;
+    },
+    /** Slots that armed wrappers will need. */
+    reserved: () => reserved,
+    /** Hands a claimed run over to its gate, which marks and releases it; false: it must start by itself. */
+    hand(lane: Lane, gate: Gate, one: LiveRun): boolean {
+      if (gate.phase !== 'armed' || gate.armed.get(lane)?.run !== one.run) return false;
+      gate.armed.delete(lane);
+      reserved -= 1;
+      gate.lanes.delete(lane);
+      lane.gate = null;
+      gate.claimed.add(one);
+      gate.marks.push(starter.mark(one));
+      return true;
+    },
+    /** Enters no more, drops what has not claimed, and settles when the rest is released. */
+    async drained(): Promise<void> {
+      closing = true;
+      close();
+      for (const gate of [...gates.values()])
+        if (gate.phase === 'waiting') for (const lane of [...gate.lanes]) leave(lane);
+      await Promise.all(running);
+    },
+  };
+}

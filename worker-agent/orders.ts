@@ -1,0 +1,235 @@
+import type { Batcher } from '#core/cluster/batch.ts';
+import { claimOrder, settleOrder } from '#core/cluster/claim.ts';
+import { oneLane } from '#core/cluster/keys.ts';
+import { decode, type OrderValue, RunningValue } from '#core/cluster/records.ts';
+import { mayNotStart } from '#core/decide/may-start.ts';
+import { durationMs } from '#core/model/duration.ts';
+import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
+import { blankRun, type Run, type Trigger } from '#core/model/run.ts';
+import type { Entry } from '#core/ports/kv.ts';
+import { type AgentDeps, times } from './context.ts';
+import type { Mirror, MirroredOrder } from './mirror.ts';
+import type { Presence } from './presence.ts';
+import type { Runs } from './runs.ts';
+import type { Starter } from './starter.ts';
+import type { Timeline } from './timeline.ts';
+
+interface Pending {
+  key: string;
+  busy: boolean;
+  /** How long the next wait is, ms; 0: none yet. */
+  waits: number;
+  cancelWake: (() => void) | null;
+}
+
+const longestWaitMs = 60_000;
+const triggers: Record<OrderValue['kind'], Trigger> = {
+  run: 'manual',
+  backfill: 'backfill',
+  'catch-up': 'catch-up',
+};
+
+/** Runs that were asked for: by hand, by backfill, and the backlog that catchUp `all` hands over. */
+export function createOrders(
+  deps: AgentDeps & {
+    mirror: Mirror;
+    presence: Presence;
+    runs: Runs;
+    starter: Starter;
+    claims: Batcher;
+    timeline: Timeline;
+    hasRoom(): boolean;
+    /** This worker's place for a job, whether or not the job is still there; null: not its business. */
+    placeOf(job: JobId): number | null;
+    replace(job: JobId, running: readonly Entry[]): void;
+  },
+) {
+  const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline } = deps;
+  const pending = new Map<string, Pending>();
+  let open = false;
+
+  function consider(order: MirroredOrder): void {
+    const key = layout.order(order.job, order.id);
+    const known = pending.get(key);
+    if (!open || known?.busy) return;
+    const place =
+      order.value.worker === settings.id ? 0 : order.value.worker === null ? deps.placeOf(order.job) : null;
+    if (order.value.done || place === null) {
+      known?.cancelWake?.();
+      pending.delete(key);
+      return;
+    }
+    const one: Pending = known ?? { key, busy: false, waits: 0, cancelWake: null };
+    pending.set(key, one);
+    wake(one, order.value.at + (times.deputyDelays[place] ?? 0));
+  }
+
+  function wake(one: Pending, at: number): void {
+    one.cancelWake?.();
+    one.cancelWake = timeline.at(at, () => void attempt(one));
+  }
+
+  async function attempt(one: Pending): Promise<void> {
+    const order = mirror.orders.get(one.key);
+    if (!open || one.busy || order === undefined || order.value.done) return;
+    one.busy = true;
+    try {
+      await pursue(one, order);
+    } finally {
+      one.busy = false;
+    }
+    // What the mirror told meanwhile was not considered.
+    const now = mirror.orders.get(one.key);
+    if (now !== undefined && now.mod !== order.mod) consider(now);
+  }
+
+  async function pursue(one: Pending, order: MirroredOrder): Promise<void> {
+    const { value } = order;
+    const now = clock.now();
+    if (presence.incarnation() === null) return wake(one, now + times.margin);
+    if (value.expiresAt !== null && now >= value.expiresAt) return settle(order, 'missed', 'expired');
+    const job = mirror.jobs.get(order.job);
+    const why = mayNotStart(job?.record ?? null, now, triggers[value.kind]);
+    if (why === 'paused') return wake(one, now + longestWaitMs);
+    if (job === undefined || why !== null) return settle(order, 'cancelled', why ?? 'deleted');
+    if (!deps.hasRoom()) return wake(one, now + times.margin);
+    await claim(one, order);
+  }
+
+  /** Where the run goes and what it is called. */
+  function runOf(order: MirroredOrder, lane: string): { run: RunId; instant: number | null } {
+    const [id = order.id] = order.id.split('~');
+    const instant = order.value.kind === 'run' ? null : order.value.next;
+    const at = instant === null ? '' : instantText(instant);
+    const cause = { run: id, backfill: `${id}.${at}`, 'catch-up': at }[order.value.kind];
+    return {
+      run: runId({ ...parseJobId(order.job), cause, attempt: 1, worker: lane === oneLane ? null : lane }),
+      instant,
+    };
+  }
+
+  async function claim(one: Pending, order: MirroredOrder): Promise<void> {
+    const { value } = order;
+    const job = mirror.jobs.get(order.job);
+    const incarnation = presence.incarnation();
+    if (job === undefined || incarnation === null) return;
+    const spec = job.record.job;
+    const lane = spec.mode === 'all' ? settings.id : oneLane;
+    const { run, instant } = runOf(order, lane);
+    const at = clock.now();
+    const running: RunningValue = {
+      worker: settings.id,
+      incarnation,
+      state: 'claimed',
+      instant,
+      attempt: 1,
+      losses: 0,
+      covers: null,
+      notBefore: instant ?? value.at,
+      at,
+      trigger: triggers[value.kind],
+      order: order.id,
+      by: value.by,
+      env: value.env,
+    };
+    let next = instant === null ? null : (job.schedule?.next(instant) ?? null);
+    while (next !== null && value.kind === 'catch-up' && job.record.skips.includes(next))
+      next = job.schedule?.next(next) ?? null;
+    const following = next !== null && value.to !== null && next <= value.to ? next : null;
+    const result = await claims.submit(
+      claimOrder(
+        layout,
+        { job: order.job, lane, order: order.id, orderMod: order.mod, jobMod: job.mod },
+        {
+          run,
+          overlaps: spec.overlap === 'allow',
+          running,
+          order: { ...value, taken: { run, at }, next: following, done: following === null },
+        },
+      ),
+    );
+    if (result.outcome === 'refused') return wake(one, at + times.margin);
+    let mod = result.revision;
+    let fence = result.revision;
+    if (!result.succeeded) {
+      const [seen, lived] = result.results;
+      const living = lived?.type === 'range' ? lived.entries : [];
+      const own = living.find((entry) => entry.key === layout.run(order.job, lane, run));
+      const read = own === undefined ? null : decode(RunningValue, own);
+      const mine =
+        read?.ok === true && read.value.worker === settings.id && read.value.incarnation === incarnation;
+      if (own === undefined || !mine || runs.live.has(run)) {
+        const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
+        return refused(
+          one,
+          standing?.mod === order.mod ? living : [],
+          spec.overlap === 'replace' ? order.job : null,
+        );
+      }
+      mod = own.mod;
+      fence = own.create;
+    }
+    one.waits = 0;
+    const live = runs.add({ run, job: order.job, lane, spec, running, mod, fence });
+    deps.events.emit({ type: 'run.claimed', run, fence });
+    void starter.startNow(live);
+  }
+
+  /** The lane is taken, or the mirror is behind: asked again after 1, 2, 4 .. 60 s, or when the lane is freed. */
+  function refused(one: Pending, living: readonly Entry[], replaces: JobId | null): void {
+    if (living.length > 0 && replaces !== null) deps.replace(replaces, living);
+    one.waits =
+      living.length === 0
+        ? times.margin
+        : Math.min(one.waits === 0 ? times.margin : one.waits * 2, longestWaitMs);
+    wake(one, clock.now() + one.waits);
+  }
+
+  /** Ends an order that will not run (any more), with its record. */
+  async function settle(order: MirroredOrder, state: 'missed' | 'cancelled', reason: string): Promise<void> {
+    const { value, job } = order;
+    const spec = mirror.jobs.get(job)?.record.job ?? null;
+    const lane = spec?.mode === 'all' || order.id.includes('~') ? settings.id : oneLane;
+    const { run, instant } = runOf(order, lane);
+    const at = clock.now();
+    const record: Run = blankRun({
+      ...parseJobId(job),
+      id: run,
+      state,
+      reason,
+      instant,
+      until: value.to !== null && value.to !== instant ? value.to : null,
+      trigger: triggers[value.kind],
+      worker: settings.id,
+      plannedAt: instant ?? value.at,
+      endedAt: at,
+      by: value.by,
+      expireAt: at + durationMs(spec?.retention ?? '30d'),
+    });
+    const basis = { job, order: order.id, orderMod: order.mod };
+    const piece = settleOrder(layout, basis, {
+      order: { ...value, next: null, done: true },
+      owed: [record],
+      at,
+      by: settings.id,
+    });
+    const result = await claims.submit(piece);
+    if (result.outcome === 'done' && result.succeeded) await runs.owe([record]);
+  }
+
+  return {
+    consider,
+    begin(): void {
+      open = true;
+      for (const order of mirror.orders.values()) consider(order);
+    },
+    /** Something about these jobs has changed, or a run of theirs has ended: their orders may go on. */
+    review(jobs: ReadonlySet<JobId>): void {
+      for (const order of mirror.orders.values()) if (jobs.has(order.job)) consider(order);
+    },
+    close(): void {
+      open = false;
+    },
+  };
+}
+export type Orders = ReturnType<typeof createOrders>;

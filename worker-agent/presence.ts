@@ -1,0 +1,142 @@
+import { goAway, type Registration, register, rewrite } from '#core/cluster/registration.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import type { WorkerRecord } from '#core/model/worker.ts';
+import { sleep } from '#core/ports/clock.ts';
+import { KvError } from '#core/ports/kv.ts';
+import { type AgentDeps, times } from './context.ts';
+
+/**
+ * The agent's hold on its id: a leased registration, renewed by a loop of our own. It is lost at send time + TTL - margin
+ * by boot time or by the wall clock, whichever is further: a suspended host's monotonic clock stands still.
+ */
+export function createPresence(deps: AgentDeps, since: number) {
+  const { kv, layout, clock, settings, events, memory } = deps;
+  let mine: Registration | null = null;
+  let sent = { boot: 0, wall: 0 };
+  let lost = true;
+  /** False between a new registration and the adoption of every run under it. */
+  let adopted = true;
+
+  const record = (): WorkerRecord => ({
+    id: settings.id,
+    host: settings.host,
+    addresses: settings.addresses,
+    labels: settings.labels,
+    version: settings.version,
+    state: 'live',
+    since,
+    capacity: settings.capacity,
+    tzdata: settings.tzdata,
+    switchesUser: settings.switchesUser,
+    clockSkewMs: 0,
+  });
+
+  function mark() {
+    return { boot: clock.boot(), wall: clock.now() };
+  }
+
+  function leftMs(): number {
+    const passed = Math.max(clock.boot() - sent.boot, clock.now() - sent.wall);
+    return times.leaseTtl - times.margin - passed;
+  }
+
+  /** One try to be registered; the standing registration when it isn't ours to take. */
+  async function take(): Promise<Registration | null> {
+    const at = mark();
+    const answer = await register(kv, layout, record(), times.leaseTtl);
+    if ('mine' in answer) {
+      await memory.save({ lease: answer.mine.lease });
+      mine = answer.mine;
+      sent = at;
+      return mine;
+    }
+    return null;
+  }
+
+  return {
+    /** Registers for the first time. What an earlier life of this data folder left standing is taken down first. */
+    async enter(stop: AbortSignal): Promise<void> {
+      const remembered = await memory.load();
+      if (remembered !== null) await kv.revoke(remembered.lease);
+      const began = clock.boot();
+      while (!stop.aborted) {
+        if ((await take()) !== null) {
+          lost = false;
+          return;
+        }
+        if (clock.boot() - began > times.leaseTtl + 2 * times.margin)
+          throw new Refusal(
+            'worker_id_taken',
+            `id: another agent is registered as ${JSON.stringify(settings.id)} and lives; expected an id of its own for each agent (--id)`,
+          );
+        await sleep(clock, times.margin, stop);
+      }
+    },
+
+    /** The incarnation under which claims and releases are allowed right now, or null. */
+    incarnation: (): string | null => (lost || mine === null || leftMs() <= 0 ? null : mine.incarnation),
+    /** The incarnation under which this agent last stood, whether or not it may claim. */
+    lastIncarnation: (): string | null => mine?.incarnation ?? null,
+    /** Boot time (ms) after which nothing may be released on the strength of this lease. */
+    deadlineBoot: (): number => clock.boot() + leftMs(),
+    since,
+
+    /** Renews until `stop`. Under a new registration `adopt` comes before anything may be claimed on it, and `reborn` after. */
+    async run(stop: AbortSignal, then: { adopt(): Promise<unknown>; reborn(): void }): Promise<void> {
+      const settle = async () => {
+        const anew = !adopted;
+        if (anew) await then.adopt();
+        adopted = true;
+        lost = false;
+        if (anew) then.reborn();
+      };
+      while (!stop.aborted) {
+        await sleep(clock, lost ? times.margin : times.renewEvery, stop);
+        if (stop.aborted || mine === null) return;
+        try {
+          const at = mark();
+          if ((await kv.renew(mine.lease)) > 0) {
+            sent = at;
+            await settle();
+            continue;
+          }
+          if (!lost)
+            events.emit({
+              type: 'agent.lease_lost',
+              worker: settings.id,
+              reason: 'the store has ended the lease',
+            });
+          lost = true;
+          adopted = false;
+          if ((await take()) === null) continue;
+          await settle();
+        } catch (error) {
+          // The store is away or slow: the lease runs out by itself, and the next turn tries again.
+          if (!(error instanceof KvError)) throw error;
+          if (leftMs() <= 0 && !lost) {
+            lost = true;
+            events.emit({
+              type: 'agent.lease_lost',
+              worker: settings.id,
+              reason: `not renewed in time: ${error.message}`,
+            });
+          }
+        }
+      }
+    },
+
+    /** A planned stop: with living runs the registration stays for a while, so that the next start adopts them. */
+    async leave(living: number): Promise<void> {
+      if (mine === null) return;
+      if (living === 0) return await kv.revoke(mine.lease);
+      const lease = await goAway(kv, layout, record(), mine, times.awayTtl);
+      if (lease !== null) await memory.save({ lease });
+    },
+
+    /** Writes the registration anew, after something about this worker has changed. */
+    async rewrite(): Promise<void> {
+      if (mine !== null) await rewrite(kv, layout, record(), mine);
+    },
+  };
+}
+export type Presence = ReturnType<typeof createPresence>;

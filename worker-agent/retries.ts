@@ -1,0 +1,105 @@
+import type { Batcher } from '#core/cluster/batch.ts';
+import { claimRetry } from '#core/cluster/claim.ts';
+import { decode, RunningValue } from '#core/cluster/records.ts';
+import { mayNotStart } from '#core/decide/may-start.ts';
+import type { JobId, RunId } from '#core/model/ids.ts';
+import { type AgentDeps, times } from './context.ts';
+import type { Mirror } from './mirror.ts';
+import type { Presence } from './presence.ts';
+import type { Runs, WaitingRun } from './runs.ts';
+import type { Starter } from './starter.ts';
+import type { Timeline } from './timeline.ts';
+
+/** Attempts that wait for their time, their keys mine: each is claimed then, or cancelled. */
+export function createRetries(
+  deps: AgentDeps & {
+    mirror: Mirror;
+    presence: Presence;
+    runs: Runs;
+    starter: Starter;
+    claims: Batcher;
+    timeline: Timeline;
+    hasRoom(): boolean;
+  },
+) {
+  const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline } = deps;
+  const busy = new Set<RunId>();
+  let open = true;
+
+  function schedule(one: WaitingRun): void {
+    timeline.at(one.running.notBefore, () => void attempt(one.run));
+  }
+
+  function later(run: RunId): void {
+    timeline.at(clock.now() + times.margin, () => void attempt(run));
+  }
+
+  /** Cancels it if it must not start any more. */
+  async function cancelled(one: WaitingRun): Promise<boolean> {
+    const job = mirror.jobs.get(one.job) ?? null;
+    const asked = mirror.kills.get(one.run);
+    const why = mayNotStart(job?.record ?? null, clock.now(), 'retry');
+    if (asked === undefined && why === null) return false;
+    const spec = job?.record.job ?? null;
+    if (asked !== undefined)
+      await runs.cancel(one, spec, 'killed', `killed by ${asked.value.by} while it waited`);
+    else await runs.cancel(one, spec, 'cancelled', why ?? '');
+    return true;
+  }
+
+  async function attempt(run: RunId): Promise<void> {
+    const one = runs.waiting.get(run);
+    if (!open || one === undefined || busy.has(run)) return;
+    busy.add(run);
+    try {
+      if (!(await cancelled(one)) && clock.now() >= one.running.notBefore) await claim(one);
+    } finally {
+      busy.delete(run);
+    }
+  }
+
+  async function claim(one: WaitingRun): Promise<void> {
+    const job = mirror.jobs.get(one.job);
+    const incarnation = presence.incarnation();
+    if (job === undefined || incarnation === null || !deps.hasRoom()) return later(one.run);
+    const running: RunningValue = {
+      ...one.running,
+      worker: settings.id,
+      incarnation,
+      state: 'claimed',
+      at: clock.now(),
+    };
+    const basis = { job: one.job, lane: one.lane, run: one.run, runningMod: one.mod, jobMod: job.mod };
+    const result = await claims.submit(claimRetry(layout, basis, running));
+    if (result.outcome === 'refused') return later(one.run);
+    const [seen] = result.results;
+    const entry = result.succeeded || seen?.type !== 'range' ? undefined : seen.entries[0];
+    if (!result.succeeded && entry === undefined) {
+      runs.waiting.delete(one.run);
+      return;
+    }
+    const read = entry === undefined ? null : decode(RunningValue, entry);
+    const mine =
+      read?.ok === true && read.value.state === 'claimed' && read.value.incarnation === incarnation;
+    if (!result.succeeded && !mine) {
+      if (entry !== undefined) runs.waiting.set(one.run, { ...one, mod: entry.mod });
+      return later(one.run);
+    }
+    const live = runs.add({ ...one, spec: job.record.job, running, mod: entry?.mod ?? result.revision });
+    deps.events.emit({ type: 'run.claimed', run: one.run, fence: one.fence });
+    await starter.startNow(live);
+  }
+
+  return {
+    schedule,
+    /** A job was saved, paused or deleted, or a kill was asked for: what waits for nothing is cancelled at once. */
+    review(jobs: ReadonlySet<JobId> | null, killed: ReadonlySet<RunId> | null): void {
+      for (const one of [...runs.waiting.values()])
+        if (jobs?.has(one.job) || killed?.has(one.run)) void attempt(one.run);
+    },
+    close(): void {
+      open = false;
+    },
+  };
+}
+export type Retries = ReturnType<typeof createRetries>;

@@ -1,0 +1,357 @@
+import type { Batcher } from '#core/cluster/batch.ts';
+import { type Following, finish, settleOwed } from '#core/cluster/finish.ts';
+import { decode, type KillValue, RunningValue } from '#core/cluster/records.ts';
+import { judge, nextAttempt } from '#core/decide/outcome.ts';
+import { durationMs } from '#core/model/duration.ts';
+import { type JobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
+import type { Job } from '#core/model/job.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import { blankRun, lateMs, type Run } from '#core/model/run.ts';
+import type { Entry, Revision } from '#core/ports/kv.ts';
+import { type AgentDeps, times } from './context.ts';
+import type { RunEnd, RunPlan } from './runner.ts';
+
+/** A run whose key is mine, from its claim to its finish. */
+export interface LiveRun {
+  run: RunId;
+  job: JobId;
+  lane: string;
+  /** The version that was claimed. */
+  spec: Job;
+  running: RunningValue;
+  /** mod revision of its key as I last put it. */
+  mod: Revision;
+  fence: Revision;
+  /** claimed: nothing has started yet. started: the wrapper was released, or adopted alive. */
+  phase: 'claimed' | 'started' | 'ending';
+  record: Run;
+  /** How often its start was tried. */
+  starts: number;
+  /** Settles when the kill ladder is through with it. */
+  killing: Promise<void> | null;
+}
+
+/** An attempt that waits for its time, its key mine. */
+export interface WaitingRun {
+  run: RunId;
+  job: JobId;
+  lane: string;
+  running: RunningValue;
+  mod: Revision;
+  /** The key's create revision. */
+  fence: Revision;
+}
+
+export interface RunsEvents {
+  /** Something in this lane has ended: whoever waits for it may go on. */
+  freed(job: JobId): void;
+  /** A next attempt is waiting now. */
+  waits(run: WaitingRun): void;
+}
+
+function heldBy(entry: Entry): string | null {
+  const read = decode(RunningValue, entry);
+  return read.ok ? read.value.worker : null;
+}
+
+/** In a long outage of History, beyond this many the spool alone holds what is owed. */
+const maxOwed = 10_000;
+
+/** Every run of this agent, and how each of them ends. */
+export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) {
+  const { clock, layout, ledger, runner, events, settings } = deps;
+  const live = new Map<RunId, LiveRun>();
+  const waiting = new Map<RunId, WaitingRun>();
+  const ending = new Set<Promise<void>>();
+  let owed = 0;
+
+  function planOf(one: Pick<LiveRun, 'run' | 'spec' | 'running' | 'lane'>, gate: string): RunPlan {
+    const { spec, running, run, lane } = one;
+    const { workers } = spec.target;
+    const shard =
+      spec.mode === 'all' && workers.length > 0
+        ? { index: workers.indexOf(settings.id), count: workers.length }
+        : null;
+    return {
+      run,
+      job: spec,
+      lane,
+      instant: running.instant,
+      attempt: running.attempt,
+      trigger: running.trigger,
+      env: running.env,
+      order: running.order,
+      by: running.by,
+      losses: running.losses,
+      covers: running.covers,
+      shard,
+      gate,
+    };
+  }
+
+  /** Takes a run up whose key has become mine. */
+  function add(known: Omit<LiveRun, 'phase' | 'record' | 'killing' | 'starts'>): LiveRun {
+    const { run, spec, running } = known;
+    const one: LiveRun = {
+      ...known,
+      phase: 'claimed',
+      killing: null,
+      starts: 0,
+      record: blankRun({
+        id: run,
+        group: spec.group,
+        name: spec.name,
+        state: 'claimed',
+        instant: running.instant,
+        attempt: running.attempt,
+        trigger: running.trigger,
+        worker: settings.id,
+        incarnation: running.incarnation,
+        plannedAt: running.instant ?? running.notBefore,
+        claimedAt: running.at,
+        by: running.by,
+        fence: known.fence,
+        command: spec.command ?? spec.argv?.join(' ') ?? null,
+      }),
+    };
+    live.set(run, one);
+    waiting.delete(run);
+    return one;
+  }
+
+  function started(one: LiveRun, at: number): void {
+    if (one.phase !== 'claimed') return;
+    one.phase = 'started';
+    one.record = { ...one.record, state: 'running', startedAt: at };
+    events.emit({ type: 'run.started', run: one.run, at, lateMs: lateMs(one.record) });
+    void note(one.record);
+  }
+
+  /** Into the spool if it can be had; the key and, at the end, `owed/` say the same, so a full disk loses nothing. */
+  async function note(...records: Run[]): Promise<boolean> {
+    try {
+      await ledger.record(records);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      events.emit({ type: 'agent.fault', worker: settings.id, where: 'ledger.record', error });
+      return false;
+    }
+  }
+
+  function following(
+    one: LiveRun | WaitingRun,
+    spec: Job,
+    state: Run['state'],
+    endedAt: number,
+  ): Following | null {
+    const { running } = one;
+    const next = nextAttempt(spec, { state, attempt: running.attempt, losses: running.losses, endedAt });
+    if (next === null) return null;
+    return {
+      run: runId({ ...parseRunId(one.run), attempt: next.attempt }),
+      running: {
+        ...running,
+        worker: settings.id,
+        incarnation: running.incarnation,
+        state: 'waiting',
+        attempt: next.attempt,
+        losses: next.losses,
+        notBefore: next.notBefore,
+        at: endedAt,
+        trigger: 'retry',
+        covers: null,
+      },
+    };
+  }
+
+  /** Ends a live run with its terminal record. Called again for the same run it does nothing. */
+  function end(one: LiveRun, final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>): Promise<void> {
+    if (one.phase === 'ending') return Promise.resolve();
+    one.phase = 'ending';
+    const done = conclude(one, final);
+    ending.add(done);
+    return done.finally(() => ending.delete(done));
+  }
+
+  async function conclude(
+    one: LiveRun,
+    final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>,
+  ): Promise<void> {
+    await one.killing;
+    const endedAt = final.endedAt ?? clock.now();
+    const record: Run = {
+      ...one.record,
+      ...final,
+      endedAt,
+      expireAt: endedAt + durationMs(one.spec.retention),
+    };
+    one.record = record;
+    const next = record.kill === null ? following(one, one.spec, record.state, endedAt) : null;
+    await settle(one, record, next);
+    live.delete(one.run);
+    await runner.forget(one.run);
+    events.emit({ type: 'run.ended', run: one.run, record });
+    see.freed(one.job);
+  }
+
+  /** Spool, History, then the key: a crash between any two repeats what is safe to repeat. */
+  async function settle(
+    basis: { job: JobId; lane: string; run: RunId; mod: Revision },
+    record: Run,
+    next: Following | null,
+  ): Promise<void> {
+    const spooled = await note(record);
+    const acked = spooled && (await ledger.acked(record.id, times.historyWait));
+    const owes = !acked && (!spooled || owed < maxOwed);
+    let { mod } = basis;
+    for (;;) {
+      const piece = finish(
+        layout,
+        { ...basis, mod },
+        { next, owed: owes ? record : null, at: clock.now(), by: settings.id },
+      );
+      const result = await finishes.submit(piece);
+      if (result.outcome !== 'done') return;
+      const [lane] = result.results;
+      const there = !result.succeeded && lane?.type === 'range' ? lane.entries : [];
+      const at = (run: RunId) => there.find(({ key }) => key === layout.run(basis.job, basis.lane, run));
+      const standing = at(basis.run);
+      if (standing !== undefined && heldBy(standing) === settings.id) {
+        // Adopted under a new incarnation meanwhile: still mine, so end it as it stands now.
+        mod = standing.mod;
+        continue;
+      }
+      if (result.succeeded && owes) void repay([record]);
+      if (next !== null) {
+        const key = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
+        if (key !== undefined)
+          wait({ ...next, job: basis.job, lane: basis.lane, mod: key.mod, fence: key.create });
+      }
+      return;
+    }
+  }
+
+  function wait(one: WaitingRun): void {
+    waiting.set(one.run, one);
+    see.waits(one);
+  }
+
+  /** Takes what is owed back out of the store once History has it. */
+  async function repay(records: readonly Run[]): Promise<void> {
+    owed += records.length;
+    for (const record of records) {
+      if (await ledger.acked(record.id, Number.POSITIVE_INFINITY))
+        await finishes.submit(settleOwed(layout, `${record.group}/${record.name}`, record.id));
+      owed -= 1;
+    }
+  }
+
+  /** Records that a decision has put under owed/ go the same way as a run's. */
+  async function owe(records: readonly Run[]): Promise<void> {
+    if (records.length > 0 && (await note(...records))) void repay(records);
+  }
+
+  function ended(one: LiveRun, end_: RunEnd): Promise<void> {
+    const { state, reason } = judge(one.spec, end_);
+    return end(one, {
+      state,
+      reason,
+      endedAt: end_.endedAt,
+      startedAt: end_.startedAt ?? one.record.startedAt,
+      exitCode: end_.exitCode,
+      signal: end_.signal,
+      bytes: end_.bytes,
+      droppedBytes: end_.droppedBytes,
+      tail: end_.tail,
+    });
+  }
+
+  /** A waiting attempt that will not start. */
+  async function cancel(
+    one: WaitingRun,
+    spec: Job | null,
+    state: 'cancelled' | 'killed',
+    reason: string,
+  ): Promise<void> {
+    waiting.delete(one.run);
+    const { group, name } = parseRunId(one.run);
+    const at = clock.now();
+    const record = blankRun({
+      id: one.run,
+      group,
+      name,
+      state,
+      reason,
+      instant: one.running.instant,
+      attempt: one.running.attempt,
+      trigger: one.running.trigger,
+      worker: settings.id,
+      plannedAt: one.running.notBefore,
+      endedAt: at,
+      by: one.running.by,
+      expireAt: at + durationMs(spec?.retention ?? '30d'),
+    });
+    await settle(one, record, null);
+    events.emit({ type: 'run.ended', run: one.run, record });
+    see.freed(one.job);
+  }
+
+  /** Carries a request to kill out; asked twice it is once. */
+  function kill(one: LiveRun, asked: KillValue): void {
+    if (one.killing !== null || one.phase === 'ending') return;
+    events.emit({ type: 'run.kill_requested', run: one.run, by: asked.by });
+    const kill_ = {
+      by: asked.by,
+      requestedAt: asked.at,
+      signalledAt: null,
+      confirmedAt: null,
+      certain: null,
+    };
+    one.record = { ...one.record, kill: kill_ };
+    one.killing = carryOut(one, asked);
+  }
+
+  async function carryOut(one: LiveRun, asked: KillValue): Promise<void> {
+    const base = { by: asked.by, requestedAt: asked.at };
+    if (one.phase === 'claimed' && (await runner.disarm(one.run))) {
+      const at = clock.now();
+      one.record = { ...one.record, kill: { ...base, signalledAt: at, confirmedAt: at, certain: true } };
+      one.killing = null;
+      void end(one, { state: 'killed', reason: `killed by ${asked.by} before it started`, endedAt: at });
+      return;
+    }
+    const signal = asked.signal ?? one.spec.killSignal;
+    const graceMs = asked.graceMs ?? durationMs(one.spec.killGrace);
+    one.record = {
+      ...one.record,
+      kill: { ...base, signalledAt: clock.now(), confirmedAt: null, certain: null },
+    };
+    void note(one.record);
+    const report = await runner.kill(one.run, { signal, graceMs });
+    one.record = { ...one.record, kill: { ...base, ...report } };
+    events.emit({ type: 'run.killed', run: one.run, certain: report.certain });
+  }
+
+  return {
+    live,
+    waiting,
+    wait,
+    planOf,
+    add,
+    started,
+    end,
+    ended,
+    cancel,
+    kill,
+    owe,
+    note,
+    /** How many slots are taken. */
+    count: () => live.size,
+    /** Settles when every end that is under way is through. */
+    async settled(): Promise<void> {
+      while (ending.size > 0) await Promise.all(ending);
+    },
+  };
+}
+export type Runs = ReturnType<typeof createRuns>;

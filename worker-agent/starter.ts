@@ -1,0 +1,84 @@
+import { onTimeMs } from '#core/decide/due.ts';
+import { mayNotStart } from '#core/decide/may-start.ts';
+import { durationMs } from '#core/model/duration.ts';
+import type { AgentDeps } from './context.ts';
+import type { Mirror } from './mirror.ts';
+import type { Presence } from './presence.ts';
+import type { LiveRun, Runs } from './runs.ts';
+
+/** A start that fails for no fault of the job (the lease ran out meanwhile, ...) is tried again this often. */
+const maxStarts = 3;
+
+/** Brings claimed runs to their start: at a gate that others share, or at once. */
+export function createStarter(deps: AgentDeps, mirror: Mirror, presence: Presence, runs: Runs) {
+  const { clock, runner } = deps;
+
+  /** Un-arms and ends a claimed run that must not start any more; false: it may, or has. */
+  async function barred(one: LiveRun): Promise<boolean> {
+    const why = mayNotStart(mirror.jobs.get(one.job)?.record ?? null, clock.now(), one.running.trigger);
+    if (why === null) return false;
+    await runner.disarm(one.run);
+    if (one.phase !== 'claimed') return false;
+    void runs.end(one, { state: 'skipped', reason: why, endedAt: clock.now() });
+    return true;
+  }
+
+  function mine(one: LiveRun): boolean {
+    return one.phase === 'claimed' && presence.incarnation() === one.running.incarnation;
+  }
+
+  /** Writes the marker. */
+  function mark(one: LiveRun): Promise<void> {
+    const { fence, running } = one;
+    return runner.markClaimed(one.run, { fence, incarnation: running.incarnation, claimedAt: running.at });
+  }
+
+  /** Arms, marks and releases a run by itself. What stops it meanwhile (kill, lost lease, delete) has the last word. */
+  async function startNow(one: LiveRun): Promise<void> {
+    one.starts += 1;
+    await runner.disarm(one.run);
+    if (!mine(one) || (await barred(one))) return;
+    const refused = (await runner.arm([runs.planOf(one, one.run)])).get(one.run) ?? null;
+    if (one.phase !== 'claimed') return;
+    if (refused !== null) return refuse(one, refused);
+    await mark(one);
+    if (mine(one) && !(await barred(one)) && mine(one))
+      await runner.release(one.run, presence.deadlineBoot());
+  }
+
+  /** A run that this host can't start: said in the ledger, and retried as any failure. */
+  function refuse(one: LiveRun, { code, reason }: { code: string; reason: string }): void {
+    deps.events.emit({ type: 'run.refused', run: one.run, code, reason });
+    void runs.end(one, { state: 'failed', reason, endedAt: clock.now() });
+  }
+
+  /** Whether a run that should have started may still do so. */
+  function inTime(one: LiveRun): boolean {
+    const { instant } = one.running;
+    if (instant === null || one.running.trigger !== 'schedule') return true;
+    const late = clock.now() - instant;
+    return late <= onTimeMs || (one.spec.catchUp !== 'none' && late <= durationMs(one.spec.catchUpWindow));
+  }
+
+  return {
+    mark,
+    barred,
+    startNow,
+    refuse,
+    /** A claimed run that has not started, found after a restart, a lost lease or a closed gate. */
+    async resume(one: LiveRun): Promise<void> {
+      if (one.phase !== 'claimed' || one.killing !== null || !mine(one)) return;
+      if (!inTime(one) || one.starts >= maxStarts) {
+        await runner.disarm(one.run);
+        await runs.end(one, {
+          state: 'missed',
+          reason: 'claimed, but not started in time',
+          endedAt: clock.now(),
+        });
+        return;
+      }
+      await startNow(one);
+    },
+  };
+}
+export type Starter = ReturnType<typeof createStarter>;
