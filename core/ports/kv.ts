@@ -124,6 +124,11 @@ export class KvError extends Error {
   }
 }
 
+/** Below, at or above 0 as revision `a` is before, at or after `b`: decimal text, of up to 64 bits, without leading zeros. */
+export function compareRevisions(a: Revision, b: Revision): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}
+
 /** The end of the range of all keys that begin with `prefix` (etcd's rule: the prefix with its last byte + 1). */
 export function prefixEnd(prefix: string): string {
   const last = prefix.length - 1;
