@@ -28,6 +28,9 @@ function isAny(field: Field, count: number): boolean {
 
 function dates(field: Field): string {
   const values = valuesIn(field);
+  const [only] = field.items;
+  if (field.items.length === 1 && only?.type === 'all' && only.step > 1)
+    return `every ${ordinal(only.step)} day from the 1st`;
   const parts = values.length === 0 ? [] : [`the ${valuesPhrase(values, ordinal)}`];
   for (const item of field.items)
     if (item.type === 'last' && item.before === 0) parts.push('the last day');
@@ -41,7 +44,8 @@ function dates(field: Field): string {
 function weekdays(field: Field): string {
   const values = valuesIn(field);
   if (values.length === 7) return 'every day';
-  return `on ${joined(weekdayParts(field, 'every '))}`;
+  const parts = weekdayParts(field, 'every ');
+  return parts.length === 1 && parts[0]?.includes(' to ') ? `from ${parts[0]}` : `on ${joined(parts)}`;
 }
 
 function weekdayParts(field: Field, each: string): string[] {

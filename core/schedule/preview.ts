@@ -54,15 +54,17 @@ function noteAt(schedule: Schedule, beforeMs: number, ms: number): string | null
   }
   if (!change) return null;
   const skipped = skippedBy(schedule, change);
-  const when = `${skipped} ${skipped.includes(' ') ? 'do' : 'does'} not exist`;
+  const several = skipped.includes(' ');
+  const when = `${skipped} ${several ? 'do' : 'does'} not exist`;
+  const left = `and ${several ? 'are' : 'is'} left out`;
   if (change.at === at && skipped !== '') {
     const moved = schedule.plan.sources.some(
       (one) => one.type === 'cron' && moves(schedule, one.cron, change),
     );
-    return `${goes(change)}: ${when}${moved ? `, runs at ${shown}` : ' and is left out'}`;
+    return `${goes(change)}: ${when}${moved ? `, runs at ${shown}` : ` ${left}`}`;
   }
   const since = change.at === at ? goes(change) : `${goes(change)} on ${day(wallOf(change.to))}`;
-  if (skipped !== '') return `${since}: ${when} and is left out`;
+  if (skipped !== '') return `${since}: ${when} ${left}`;
   return zone.at(from).offset === segment.offset ? null : since;
 }
 

@@ -26,7 +26,14 @@ function sourcePhrase(source: Source, zone: Zone): string {
     const at = Math.floor(source.atMs / 1000);
     return `once, on ${dated(wallOf(at + zone.at(at).offset))}`;
   }
-  return `${timePhrase(source.cron)} ${daysPhrase(source.cron.fields)}`;
+  return cronPhrase(source.cron, valuesIn(source.cron.fields.second));
+}
+
+function cronPhrase(cron: Cron, seconds: readonly number[]): string {
+  const time = timePhrase(cron, seconds);
+  const days = daysPhrase(cron.fields);
+  // "Every minute every day" says no more than "every minute".
+  return days === 'every day' && isAll(cron.fields.hour, 24) ? time : `${time} ${days}`;
 }
 
 function exceptPhrase(text: string): string {
@@ -41,7 +48,8 @@ function exceptPhrase(text: string): string {
   const { cron } = source as Extract<Source, { type: 'cron' }>;
   const { second, minute, hour } = cron.fields;
   const allDay = isAll(second, 60) && isAll(minute, 60) && isAll(hour, 24);
-  return allDay ? daysPhrase(cron.fields) : `${timePhrase(cron)} ${daysPhrase(cron.fields)}`;
+  // Exceptions leave out whole minutes unless they name seconds.
+  return allDay ? daysPhrase(cron.fields) : cronPhrase(cron, cron.wholeMinutes ? [0] : valuesIn(second));
 }
 
 function lengthPhrase(seconds: number): string {
@@ -74,8 +82,7 @@ function evenStep(values: readonly number[], count: number): number {
 }
 
 /** When in the day: "at 02:30", "every 15 minutes from 09:00 to 17:59", ... */
-function timePhrase(cron: Cron): string {
-  const seconds = valuesIn(cron.fields.second);
+function timePhrase(cron: Cron, seconds: readonly number[]): string {
   const minutes = valuesIn(cron.fields.minute);
   const hours = valuesIn(cron.fields.hour);
   const one = seconds.length === 1;
