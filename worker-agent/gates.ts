@@ -118,7 +118,9 @@ export function createGates(deps: GatesDeps) {
     gate.phase = 'arming';
     await arm(gate);
     gate.phase = 'armed';
-    const lead = Math.min(times.lead + gate.lanes.size * leadPerRunMs, gate.leadCapMs, longestLeadMs);
+    const lead = Math.floor(
+      Math.min(times.lead + gate.lanes.size * leadPerRunMs, gate.leadCapMs, longestLeadMs),
+    );
     await Promise.race([timeline.reached(gate.instant - lead), closed]);
     if (!closing) for (const lane of [...gate.lanes]) void deps.claim(lane, gate);
     else for (const lane of [...gate.lanes]) leave(lane);

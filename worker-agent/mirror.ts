@@ -247,7 +247,7 @@ function scheduleOf(job: JobRecord['job']): Schedule {
   return parseSchedule(job.schedule ?? [], {
     timezone: job.timezone,
     dst: job.dst,
-    seed: job.name,
+    seed: `${job.group}/${job.name}`,
     except: job.except,
     ...(job.startAt === null ? {} : { startAt: job.startAt }),
     ...(job.endAt === null ? {} : { endAt: job.endAt }),

@@ -41,7 +41,8 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#mono + this.#wallOffset;
+    // Whole, as Date.now is, whatever fraction somebody slept.
+    return Math.floor(this.#mono + this.#wallOffset);
   }
 
   boot(): number {

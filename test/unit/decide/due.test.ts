@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as v from 'valibot';
+import { decideLane, decideUnfit, type Instants, type LaneView, onTimeMs } from '#core/decide/due.ts';
+import { Job, type JobInput, type JobRecord } from '#core/model/job.ts';
+
+const minute = 60_000;
+const t0 = Date.UTC(2026, 10, 22, 12);
+const at = (minutes: number) => t0 + minutes * minute;
+
+/** Every full minute: enough of a schedule to decide on. */
+const everyMinute: Instants = {
+  next: (after) => (Math.floor(after / minute) + 1) * minute,
+  prev: (before) => (Math.ceil(before / minute) - 1) * minute,
+  count: (from, to, limit = Number.POSITIVE_INFINITY) =>
+    Math.min(limit, Math.floor(to / minute) - Math.floor(from / minute)),
+};
+
+function view(job: Partial<JobInput>, more: Partial<LaneView & JobRecord>): LaneView {
+  const { cursor = at(0), now = at(0), held = null, schedule = everyMinute, ...record } = more;
+  return {
+    cursor,
+    now,
+    held,
+    schedule,
+    record: {
+      job: v.parse(Job, { name: 'job', command: 'true', ...job }),
+      revision: '1',
+      floor: at(-60),
+      floorWhy: 'created',
+      paused: null,
+      skips: [],
+      createdAt: 0,
+      updatedAt: 0,
+      updatedBy: 'test',
+      cronExpr: null,
+      ...record,
+    },
+  };
+}
+
+describe('what a lane does next', () => {
+  it('waits for the instant after the cursor', () => {
+    assert.deepEqual(decideLane(view({}, { now: at(0.5) })), { do: 'wait', at: at(1), instant: at(1) });
+  });
+
+  it('runs an instant that has come', () => {
+    const verdict = decideLane(view({}, { now: at(1) }));
+    assert.deepEqual(verdict, { do: 'run', instant: at(1), trigger: 'schedule', covers: null, records: [] });
+  });
+
+  it('counts from the floor where nobody has decided anything', () => {
+    const verdict = decideLane(view({}, { cursor: null, floor: at(5), now: at(5.5) }));
+    assert.deepEqual(verdict, { do: 'wait', at: at(6), instant: at(6) });
+  });
+
+  it('rests while disabled, by hand only, or paused without end', () => {
+    assert.deepEqual(decideLane(view({ enabled: false }, { now: at(3) })), { do: 'rest' });
+    assert.deepEqual(decideLane(view({}, { now: at(3), schedule: null })), { do: 'rest' });
+    const paused = { by: 'me', at: at(0), reason: '', until: null };
+    assert.deepEqual(decideLane(view({}, { now: at(3), paused })), { do: 'rest' });
+  });
+
+  it('looks again at the end of a pause, and then says of one stretch that it was paused', () => {
+    const paused = { by: 'me', at: at(0), reason: '', until: at(10) };
+    assert.deepEqual(decideLane(view({}, { now: at(3), paused })), { do: 'wait', at: at(10), instant: null });
+    const verdict = decideLane(view({}, { now: at(10), paused }));
+    assert.equal(verdict.do, 'run');
+    assert.equal(verdict.do === 'run' && verdict.instant, at(10));
+    assert.deepEqual('records' in verdict && verdict.records, [
+      { instant: at(1), until: at(9), count: 9, state: 'skipped', reason: 'paused' },
+    ]);
+  });
+
+  it('settles the stretch below a new floor with one record, and runs none of it', () => {
+    const verdict = decideLane(view({}, { floor: at(4.5), floorWhy: 'edited', now: at(4.6) }));
+    assert.deepEqual(verdict, {
+      do: 'decide',
+      cursor: at(4.5),
+      records: [{ instant: at(1), until: at(4), count: 4, state: 'skipped', reason: 'edited' }],
+    });
+  });
+
+  it('says nothing of the time before a job was made', () => {
+    const verdict = decideLane(view({}, { cursor: at(-30), floor: at(0), now: at(0.5) }));
+    assert.deepEqual(verdict, { do: 'wait', at: at(1), instant: at(1) });
+  });
+});
+
+describe('what nobody could run in time', () => {
+  const now = at(10) + 20_000;
+
+  it('catches up on the last, and says what it covers', () => {
+    const verdict = decideLane(view({ catchUp: 'last' }, { now }));
+    assert.deepEqual(verdict, {
+      do: 'run',
+      instant: at(10),
+      trigger: 'catch-up',
+      covers: { from: at(1), count: 9 },
+      records: [
+        {
+          instant: at(1),
+          until: at(9),
+          count: 9,
+          state: 'missed',
+          reason: 'covered by the run of 2026-11-22T12:10:00.000Z',
+        },
+      ],
+    });
+  });
+
+  it('misses all of it where catchUp is none', () => {
+    const verdict = decideLane(view({ catchUp: 'none' }, { now }));
+    assert.equal(verdict.do, 'decide');
+    assert.deepEqual(
+      'records' in verdict && verdict.records.map(({ instant, until, state }) => [instant, until, state]),
+      [[at(1), at(10), 'missed']],
+    );
+  });
+
+  it('still runs one that is only seconds late where catchUp is none', () => {
+    const verdict = decideLane(view({ catchUp: 'none' }, { now: at(1) + onTimeMs }));
+    assert.equal(verdict.do === 'run' && verdict.instant, at(1));
+  });
+
+  it('hands all of it to an order where catchUp is all, as far as the window reaches', () => {
+    const verdict = decideLane(view({ catchUp: 'all', catchUpWindow: '5m' }, { now }));
+    assert.deepEqual(verdict, {
+      do: 'catch-up',
+      cursor: at(10),
+      from: at(6),
+      to: at(10),
+      records: [
+        { instant: at(1), until: at(5), count: 5, state: 'missed', reason: 'nobody could run it within 5m' },
+      ],
+    });
+  });
+
+  it('misses what lies before the window, also the last', () => {
+    const verdict = decideLane(view({ catchUpWindow: '10s' }, { now }));
+    assert.deepEqual(verdict.do === 'decide' && [verdict.cursor, verdict.records.length], [at(10), 1]);
+  });
+
+  it('keeps what was held back by an overlap, whatever catchUp says', () => {
+    const verdict = decideLane(view({ catchUp: 'none', overlap: 'queue' }, { now, held: at(8) }));
+    assert.equal(verdict.do === 'run' && verdict.instant, at(10));
+  });
+});
+
+describe('instants left out by hand', () => {
+  it('are skipped with a record, and the rest goes on', () => {
+    assert.deepEqual(decideLane(view({}, { now: at(1), skips: [at(1)] })), {
+      do: 'decide',
+      cursor: at(1),
+      records: [{ instant: at(1), until: at(1), count: 1, state: 'skipped', reason: 'left out by hand' }],
+    });
+  });
+
+  it('are never caught up on', () => {
+    const verdict = decideLane(view({}, { now: at(3), skips: [at(3), at(1)] }));
+    assert.equal(verdict.do === 'run' && verdict.instant, at(2));
+    assert.deepEqual('records' in verdict && verdict.records.map(({ instant, state }) => [instant, state]), [
+      [at(1), 'skipped'],
+    ]);
+  });
+});
+
+describe('a job that no live worker fits', () => {
+  it('waits as long as catching up would reach back, and is missed then', () => {
+    assert.deepEqual(decideUnfit(view({ catchUpWindow: '5m' }, { now: at(3) })), {
+      do: 'wait',
+      at: at(6),
+      instant: null,
+    });
+    assert.deepEqual(decideUnfit(view({ catchUpWindow: '5m' }, { now: at(8) })), {
+      do: 'decide',
+      cursor: at(3),
+      records: [{ instant: at(1), until: at(3), count: 3, state: 'missed', reason: 'no worker fits it' }],
+    });
+  });
+});
