@@ -1,10 +1,10 @@
 import type { Clock } from '#core/ports/clock.ts';
 import {
+  type Entry,
   type FollowEvent,
   type Kv,
   KvError,
   type LeaseId,
-  prefixRange,
   type Range,
   type RangeOptions,
   type RangeResult,
@@ -14,202 +14,264 @@ import {
 } from '#core/ports/kv.ts';
 import { checkKey, checkTxn } from './check-txn.ts';
 import { evaluate, readRange } from './evaluate.ts';
+import { Followers } from './followers.ts';
 import type { Keep, KvState, Lease } from './kv-state.ts';
 
-/** Where changes are made durable before anybody sees them. A throw means that nothing of it was kept. */
-export interface Disk {
-  save(changes: ReturnType<KvState['unkept']>, revision: Revision, lastLease: number): void;
+/** What a commit has to make durable: of each key and lease that changed, how it stands now. */
+export interface Batch {
+  revision: Revision;
+  lastLease: number;
+  keys: ReadonlyMap<string, Entry | undefined>;
+  leases: ReadonlyMap<LeaseId, Lease | undefined>;
+}
+
+/** Where a store is made durable. Without one it lives in memory alone. */
+export interface Journal {
+  /** Returns when all of it is durable. Throws a KvError, and has kept nothing of it. */
+  commit(batch: Batch): void;
   close(): void;
 }
 
-interface Asked {
-  act: () => unknown;
+/** A store, and further connections to it that can be held up each on its own. */
+export interface Connection extends Kv {
+  /** Another connection to the same store: closing it ends its own followers only. */
+  connect(): Connection;
+  /** Holds up what this connection's followers are told, until the answer is called. For tests of what lags behind. */
+  hold(): () => void;
+}
+
+/** How soon an expiry is tried again that could not be made durable. */
+const retryExpiryMs = 1_000;
+const keepDefault: Keep = { revisions: 10_000, chars: 16 * 1024 * 1024 };
+
+/**
+ * The Kv that lives in this process: the state of etcd's model in memory, where everything is judged and read, and
+ * behind it a journal where there is one. With a journal, the requests of one turn of the event loop are one commit (each a
+ * revision of its own): nobody is answered and no follower told before it is durable, and when it fails, the
+ * state is what it was.
+ */
+export class EmbeddedKv implements Connection {
+  readonly #core: Core;
+  readonly #followers: Followers;
+  #closed = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#followers = core.join();
+  }
+
+  async range(range: Range, options: RangeOptions = {}): Promise<RangeResult> {
+    this.#checkOpen();
+    checkKey(range);
+    const { state } = this.#core;
+    return { ...readRange(state, range, options), revision: options.revision ?? state.revision };
+  }
+
+  async txn(txn: Txn): Promise<TxnResult> {
+    this.#checkOpen();
+    checkTxn(txn);
+    return this.#core.submit((state) => evaluate(state, txn));
+  }
+
+  async grant(ttlMs: number): Promise<LeaseId> {
+    this.#checkOpen();
+    if (!(ttlMs > 0)) throw new RangeError(`a lease lasts a positive number of ms, not ${ttlMs}`);
+    return this.#core.grant(ttlMs);
+  }
+
+  async renew(lease: LeaseId): Promise<number> {
+    this.#checkOpen();
+    return this.#core.renew(lease);
+  }
+
+  async revoke(id: LeaseId): Promise<void> {
+    this.#checkOpen();
+    return this.#core.submit((state) => {
+      const lease = state.lease(id);
+      if (lease) state.revoke(lease);
+    });
+  }
+
+  async follow(prefix: string, stop: AbortSignal, see: (event: FollowEvent) => void): Promise<void> {
+    this.#checkOpen();
+    checkKey({ key: prefix });
+    return this.#followers.add(prefix, stop, see);
+  }
+
+  async compact(revision: Revision): Promise<void> {
+    this.#checkOpen();
+    this.#core.state.compact(revision);
+  }
+
+  connect(): Connection {
+    return new EmbeddedKv(this.#core);
+  }
+
+  hold(): () => void {
+    return this.#followers.hold();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#core.leave(this.#followers);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new KvError('unavailable', 'the store is closed');
+  }
+}
+
+interface Job {
+  run: (state: KvState) => unknown;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
 }
 
-const keep: Keep = { revisions: 10_000, chars: 8_000_000 };
+/** What the connections to one store share. It ends with the last of them. */
+export class Core {
+  readonly state: KvState;
+  readonly #clock: Clock;
+  readonly #journal: Journal | null;
+  readonly #keep: Keep;
+  readonly #connections = new Set<Followers>();
+  #queue: Job[] = [];
+  #expiryAt = Infinity;
+  #cancelExpiry = () => {};
 
-/**
- * The store of one process: the state in memory, made durable by a disk where there is one. What is asked for in one turn
- * of the event loop is saved by one commit; answers and followers come after it.
- */
-export function embeddedKv(deps: { state: KvState; clock: Clock; disk: Disk | null }): Kv {
-  const { state, clock, disk } = deps;
-  const followers = new Set<() => void>();
-  const timers = new Map<LeaseId, () => void>();
-  let asked: Asked[] = [];
-  let closed = false;
+  constructor(options: { state: KvState; clock: Clock; journal?: Journal; keep?: Keep }) {
+    this.state = options.state;
+    this.#clock = options.clock;
+    this.#journal = options.journal ?? null;
+    this.#keep = options.keep ?? keepDefault;
+    // Before anybody reads: a worker that was away for longer than its lease is not seen as alive again.
+    this.#expire();
+  }
 
-  for (const lease of state.leases()) arm(lease);
+  join(): Followers {
+    const followers = new Followers(this.state);
+    this.#connections.add(followers);
+    return followers;
+  }
 
-  function ask<T>(act: () => T): Promise<T> {
+  leave(followers: Followers): void {
+    followers.close();
+    this.#connections.delete(followers);
+    if (this.#connections.size > 0) return;
+    this.#flush();
+    this.#cancelExpiry();
+    this.#journal?.close();
+  }
+
+  /** Resolves with what `run` answers once that is durable; `run` either throws before it writes or is taken back. */
+  submit<T>(run: (state: KvState) => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (closed) return reject(new KvError('unavailable', 'the store is closed'));
-      asked.push({ act, resolve, reject });
-      if (asked.length > 1) return;
-      // With a disk the turn ends first, so that one fsync serves all who ask in it.
-      if (disk === null) queueMicrotask(flush);
-      else setImmediate(flush);
+      this.#queue.push({ run, resolve, reject });
+      if (!this.#journal) this.#flush();
+      // After everything that this turn of the event loop still submits: a commit costs the same for one and for many.
+      else if (this.#queue.length === 1) setImmediate(() => this.#flush());
     });
   }
 
-  function flush(): void {
-    const batch = asked;
-    asked = [];
+  async grant(ttlMs: number): Promise<LeaseId> {
+    return this.submit((state) => {
+      const lease = state.grant(ttlMs, this.#clock.boot() + ttlMs);
+      this.#record(lease);
+      this.#expireBy(lease.deadline);
+      return lease.id;
+    });
+  }
+
+  async renew(id: LeaseId): Promise<number> {
+    const lease = this.state.lease(id);
+    const boot = this.#clock.boot();
+    if (!lease || lease.deadline <= boot) return 0;
+    lease.deadline = boot + lease.ttlMs;
+    if (this.#journal && lease.deadline > lease.recorded) {
+      // A full disk must not end a living process's lease: it stands here, and disk learns of it with a later renewal.
+      await this.submit(() => this.#record(lease)).catch((error) => {
+        if (!(error instanceof KvError)) throw error;
+        lease.recorded = 0;
+      });
+    }
+    return this.state.lease(id) ? lease.ttlMs : 0;
+  }
+
+  /**
+   * Disk is told a TTL more than was promised, so that it need not be told of every renewal: after a crash a lease
+   * never ends early, and at most a TTL late.
+   */
+  #record(lease: Lease): void {
+    lease.recorded = lease.deadline + lease.ttlMs;
+    this.state.touch(lease);
+  }
+
+  #flush(): void {
+    const jobs = this.#queue;
+    this.#queue = [];
+    if (jobs.length === 0) return;
     const answers: (() => void)[] = [];
-    const before = state.revision;
-    for (const { act, resolve, reject } of batch) {
-      const mark = state.mark();
+    for (const { run, resolve, reject } of jobs) {
+      const mark = this.state.mark();
       try {
-        const value = act() as never;
+        const value = run(this.state) as never;
         answers.push(() => resolve(value));
       } catch (error) {
-        state.undoTo(mark);
+        // One request's refusal is its own: the others of the batch go on.
+        this.state.undoTo(mark);
         answers.push(() => reject(error));
       }
     }
     try {
-      disk?.save(state.unkept(), state.revision, state.lastLease);
+      this.#commit();
     } catch (error) {
-      state.undoTo(0);
-      const cause = error instanceof Error ? error.message : String(error);
-      const failed = new KvError('unavailable', `the store could not be written: ${cause}`, { cause: error });
-      for (const { reject } of batch) reject(failed);
+      this.state.undoTo(0);
+      for (const { reject } of jobs) reject(error);
       return;
     }
-    state.keep();
-    state.trim(keep);
-    if (state.revision !== before) for (const tell of [...followers]) tell();
+    for (const followers of this.#connections) followers.wake();
     for (const answer of answers) answer();
   }
 
-  /** Watches the lease's end; renewing moves the deadline and not the timer. */
-  function arm(lease: Lease): void {
-    timers.get(lease.id)?.();
-    const restMs = lease.deadline - clock.boot();
-    timers.set(
-      lease.id,
-      clock.after(Math.max(0, restMs), () => {
-        if (lease.deadline > clock.boot()) return arm(lease);
-        timers.delete(lease.id);
-        end(lease);
-      }),
-    );
-  }
-
-  function end(lease: Lease): void {
-    ask(() => {
-      if (state.lease(lease.id) !== undefined) state.revoke(lease);
-    }).catch(() => {
-      // A full disk, say: the lease is over for all who look, and its keys go with the next try.
-      if (!closed)
-        timers.set(
-          lease.id,
-          clock.after(1_000, () => end(lease)),
-        );
-    });
-  }
-
-  function living(id: LeaseId): Lease | null {
-    const lease = state.lease(id);
-    return lease !== undefined && lease.deadline > clock.boot() ? lease : null;
-  }
-
-  return {
-    async range(range: Range, options: RangeOptions = {}): Promise<RangeResult> {
-      checkKey(range);
-      if (closed) throw new KvError('unavailable', 'the store is closed');
-      return { ...readRange(state, range, options), revision: state.revision };
-    },
-
-    txn(txn: Txn): Promise<TxnResult> {
-      try {
-        checkTxn(txn);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-      return ask(() => evaluate(state, txn));
-    },
-
-    grant: (ttlMs) =>
-      ask(() => {
-        const lease = state.grant(ttlMs, clock.boot() + ttlMs);
-        arm(lease);
-        return lease.id;
-      }),
-
-    async renew(id) {
-      const lease = living(id);
-      if (lease === null) return 0;
-      lease.deadline = clock.boot() + lease.ttlMs;
-      return lease.ttlMs;
-    },
-
-    revoke: (id) =>
-      ask(() => {
-        timers.get(id)?.();
-        timers.delete(id);
-        const lease = state.lease(id);
-        if (lease !== undefined) state.revoke(lease);
-      }),
-
-    follow(prefix, stop, see) {
-      return new Promise((resolve, reject) => {
-        let seen: Revision | null = null;
-        let scheduled = false;
-        const done = (error?: unknown) => {
-          followers.delete(tell);
-          stop.removeEventListener('abort', end);
-          if (error === undefined) resolve();
-          else reject(error);
-        };
-        const end = () => done();
-        const deliver = () => {
-          scheduled = false;
-          if (!followers.has(tell)) return;
-          try {
-            for (const event of eventsSince(prefix, seen)) {
-              seen = event.revision;
-              see(event);
-              if (!followers.has(tell)) return;
-            }
-          } catch (error) {
-            done(error);
-          }
-        };
-        const tell = () => {
-          if (scheduled) return;
-          scheduled = true;
-          queueMicrotask(deliver);
-        };
-        if (stop.aborted || closed) return resolve();
-        stop.addEventListener('abort', end, { once: true });
-        followers.add(tell);
-        tell();
-      });
-    },
-
-    async compact(revision) {
-      state.compact(revision);
-    },
-
-    async close() {
-      if (closed) return;
-      if (asked.length > 0) flush();
-      closed = true;
-      for (const cancel of timers.values()) cancel();
-      disk?.close();
-    },
-  };
-
-  function eventsSince(prefix: string, seen: Revision | null): FollowEvent[] {
-    const { revision } = state;
-    const changes = seen === null ? null : state.changesAfter(seen, prefix);
-    if (changes === null) {
-      const { entries } = readRange(state, prefixRange(prefix), {});
-      return [{ type: 'list', entries, revision }];
+  #commit(): void {
+    const { state } = this;
+    if (this.#journal) {
+      const { keys, leases } = state.unkept();
+      if (keys.size > 0 || leases.size > 0)
+        this.#journal.commit({ revision: state.revision, lastLease: state.lastLease, keys, leases });
     }
-    return changes.map((told) => ({ type: 'changes', ...told }));
+    state.keep();
+    state.trim(this.#keep);
+  }
+
+  #expireBy(deadline: number): void {
+    if (deadline >= this.#expiryAt) return;
+    this.#cancelExpiry();
+    this.#expiryAt = deadline;
+    this.#cancelExpiry = this.#clock.after(deadline - this.#clock.boot(), () => this.#expire());
+  }
+
+  /** Ends every lease that is over, each as a revision of its own, as etcd does, and waits for the next. */
+  #expire(): void {
+    this.#expiryAt = Infinity;
+    const boot = this.#clock.boot();
+    let next = Infinity;
+    const over: Lease[] = [];
+    for (const lease of this.state.leases()) {
+      if (lease.deadline <= boot) over.push(lease);
+      else next = Math.min(next, lease.deadline);
+    }
+    if (over.length > 0) {
+      const ended = this.submit((state) => {
+        for (const lease of over) state.revoke(lease);
+      });
+      ended.catch((error) => {
+        // Nobody waits for an answer. What the disk would not take is tried again; anything else is a bug.
+        if (!(error instanceof KvError)) throw error;
+        this.#expireBy(this.#clock.boot() + retryExpiryMs);
+      });
+      this.#flush();
+    }
+    if (next < Infinity) this.#expireBy(next);
   }
 }
