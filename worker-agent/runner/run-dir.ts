@@ -59,12 +59,13 @@ export class RunDir {
     }
   }
 
+  /** The fence on a line of its own: a shell reads byte by byte, and only as far as it needs. */
   claim({ fence, incarnation, claimedAt }: Claim): void {
-    writeFileSync(this.file('claimed'), `${fence} ${incarnation} ${claimedAt}\n`, { mode: 0o600 });
+    writeFileSync(this.file('claimed'), `${fence}\n${incarnation} ${claimedAt}\n`, { mode: 0o600 });
   }
 
   claimed(): Claim | null {
-    const [fence, incarnation, claimedAt] = this.#read('claimed')?.trim().split(' ') ?? [];
+    const [fence, incarnation, claimedAt] = this.#read('claimed')?.trim().split(/\s/) ?? [];
     if (fence === undefined || incarnation === undefined || claimedAt === undefined) return null;
     return { fence, incarnation, claimedAt: Number(claimedAt) };
   }

@@ -15,9 +15,7 @@ d=$1 g=$2
 shift 3
 read -r _ <&3
 exec 3<&-
-[ -s "$d/claimed" ] && [ -s "$g" ] || exit 125
-read -r f _ <"$d/claimed"
-read -r l <"$g"
+{ read -r f <"$d/claimed" && read -r l <"$g"; } 2>/dev/null || exit 125
 read -r u _ </proc/uptime
 [ "\${u%.*}\${u#*.}" -lt "$l" ] || exit 124
 CRON_FENCE=$f
