@@ -1,0 +1,127 @@
+import { isTerminal } from '#core/model/run.ts';
+import { type Clock, sleep } from '#core/ports/clock.ts';
+import type { Events } from '#core/ports/events.ts';
+import type { History } from '#core/ports/history.ts';
+import type { Ids } from '#core/ports/ids.ts';
+import type { Ledger } from '../ledger.ts';
+import type { LogIo } from '../spool/log.ts';
+import { unpackChunk, unpackRecord } from '../spool/payload.ts';
+import { createSpool } from '../spool/spool.ts';
+import { createAcks } from './acks.ts';
+import { createBreaker } from './breaker.ts';
+
+/** A call to History that has not answered by then counts as failed; every one may be repeated. */
+const callMs = 15_000;
+const idleMs = 10_000;
+/** With no more than this many waiting things are shipped as they came; behind a backlog records go first. */
+const calmFrames = 64;
+/** Output gets its turn between records again below this many. */
+const manyRecords = 4_096;
+
+export interface LedgerOptions {
+  /** The spool's folder; one ledger alone holds it. */
+  dir: string;
+  history: Pick<History, 'saveRuns' | 'saveLogs'>;
+  clock: Clock;
+  ids: Pick<Ids, 'chance'>;
+  events: Events;
+  /** Of the spool's files, 256 MiB if left out. */
+  maxBytes?: number;
+  io?: LogIo;
+}
+
+export interface SpoolingLedger extends Ledger {
+  /** Ships until `stop`; settles with everything on disk, and with History too if that answers. Nothing may be handed over afterwards. */
+  run(stop: AbortSignal): Promise<void>;
+}
+
+/** The Ledger over this host's disk. Opens, and where need be mends, the spool at once; what it held is shipped by `run`. */
+export function createLedger(options: LedgerOptions): SpoolingLedger {
+  const { dir, history, clock, events, maxBytes = 256 * 1024 * 1024, io } = options;
+  const breaker = createBreaker(options);
+  const acks = createAcks(clock);
+  let wake = () => {};
+  const spool = createSpool({
+    ...{ dir, clock, events, maxBytes, away: breaker.away, wrote: () => wake() },
+    ...(io === undefined ? {} : { io }),
+  });
+  const waits = () => spool.records.pending() + spool.output.pending() > 0;
+
+  async function answered(work: Promise<void>): Promise<void> {
+    const limit = Promise.withResolvers<never>();
+    const late = () => limit.reject(new Error(`History has not answered within ${callMs} ms`));
+    const cancel = clock.after(callMs, late);
+    await Promise.race([work, limit.promise]).finally(cancel);
+  }
+
+  async function shipRecords(): Promise<void> {
+    const batch = await spool.records.next();
+    if (batch.length === 0) return;
+    const runs = batch.map(({ payload }) => unpackRecord(payload));
+    await answered(history.saveRuns(runs));
+    breaker.succeeded();
+    spool.records.acked();
+    spool.note(spool.records);
+    for (const run of runs) if (isTerminal(run.state)) acks.acked(run.id);
+    events.emit({ type: 'ledger.acked', runs: runs.length, chunks: 0 });
+  }
+
+  async function shipOutput(): Promise<void> {
+    const batch = await spool.output.next();
+    if (batch.length === 0) return;
+    const chunks = batch.map(({ payload }) => {
+      const { run, seq, offset, data, at, expireAt } = unpackChunk(payload);
+      return { run, seq, offset, data, at, expireAt };
+    });
+    await spool.sync();
+    await answered(history.saveLogs(chunks));
+    breaker.succeeded();
+    spool.output.acked();
+    spool.note(spool.output);
+    events.emit({ type: 'ledger.acked', runs: 0, chunks: chunks.length });
+  }
+
+  async function ship(): Promise<void> {
+    const calm = spool.records.pending() <= calmFrames && spool.output.pending() <= calmFrames;
+    if (calm) await shipOutput();
+    await shipRecords();
+    if (!calm && spool.records.pending() <= manyRecords) await shipOutput();
+  }
+
+  /** Until something was written, `stop`, or ten seconds are over. */
+  function idle(stop: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    wake = () => woken.abort();
+    return sleep(clock, idleMs, AbortSignal.any([stop, woken.signal]));
+  }
+
+  return {
+    record: spool.record,
+    output: spool.add,
+    acked: acks.wait,
+    hasRoom: spool.hasRoom,
+    waiting: spool.waiting,
+    async run(stop) {
+      while (!stop.aborted) {
+        if (!spool.hasRoom()) spool.recover();
+        if (!waits()) await idle(stop);
+        try {
+          await ship();
+        } catch (error) {
+          // History is away; the spool keeps it all.
+          await sleep(clock, breaker.failed(error), stop);
+        }
+      }
+      await spool.flush();
+      try {
+        while (waits() && !breaker.away()) await ship();
+      } catch (error) {
+        // The next start ships the rest.
+        breaker.failed(error);
+      }
+      await spool.flush();
+      await spool.close();
+      acks.close();
+    },
+  };
+}

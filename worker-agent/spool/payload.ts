@@ -1,0 +1,49 @@
+import type { RunId } from '#core/model/ids.ts';
+import type { Run } from '#core/model/run.ts';
+import type { LogChunk } from '#core/ports/history.ts';
+
+/** Kinds of frame. acked: everything up to a sequence is with History. marks: how far each run's output has come. */
+export const kinds = { record: 1, output: 2, acked: 3, marks: 4 } as const;
+
+/** How far a run's output has come into the spool. */
+export interface Mark {
+  run: RunId;
+  /** Number of the next piece. */
+  seq: number;
+  /** Where the next byte stands in the original output. */
+  offset: number;
+  /** Bytes that found no room. */
+  dropped: number;
+  ended: boolean;
+}
+
+const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+const parse = (payload: Uint8Array): unknown => JSON.parse(Buffer.from(payload).toString());
+
+export const packRecord = (run: Run): Buffer => json(run);
+/** The CRC has vouched for it, and only we write here. */
+export const unpackRecord = (payload: Uint8Array): Run => parse(payload) as Run;
+
+export const packMarks = (marks: readonly Mark[]): Buffer => json(marks);
+export const unpackMarks = (payload: Uint8Array): Mark[] => parse(payload) as Mark[];
+
+export const packAcked = (sequence: number): Buffer => json(sequence);
+export const unpackAcked = (payload: Uint8Array): number => Number(parse(payload));
+
+/** A piece as it lies in the spool; `dropped`: what its run had lost for want of room before it. */
+export type SpooledChunk = LogChunk & { dropped: number };
+
+/** Length of the head (2 bytes), the head, the bytes as they are. */
+export function packChunk({ data, ...rest }: SpooledChunk): Buffer {
+  const head = json(rest);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(head.length);
+  return Buffer.concat([length, head, data]);
+}
+
+export function unpackChunk(payload: Uint8Array): SpooledChunk {
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const end = 2 + view.readUInt16BE(0);
+  const head = JSON.parse(view.toString('utf8', 2, end)) as Omit<SpooledChunk, 'data'>;
+  return { ...head, data: view.subarray(end) };
+}
