@@ -7,7 +7,7 @@ import { prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import type { JobStore, StoredJob } from './jobs.ts';
 import { oneLane } from './keys.ts';
-import { decode, type OrderValue, WorkerValue as WorkerSchema, type WorkerValue } from './records.ts';
+import { decode, type OrderValue, WorkerValue } from './records.ts';
 
 /** A manual run that nobody could take by then is missed(expired). */
 const runExpiresMs = 600_000;
@@ -22,7 +22,7 @@ export interface Ordered {
 async function liveWorkers({ kv, layout }: JobStore): Promise<WorkerValue[]> {
   const { entries } = await kv.range(prefixRange(layout.workers));
   return entries.flatMap((entry) => {
-    const read = decode(WorkerSchema, entry);
+    const read = decode(WorkerValue, entry);
     return read.ok && read.value.state === 'live' ? [read.value] : [];
   });
 }

@@ -131,6 +131,8 @@ export const WorkerValue = v.object({
   clockSkewMs: orNull(v.number()),
 });
 
+export type WorkerValue = v.InferOutput<typeof WorkerValue>;
+
 /** What a key holds, or why it can't be read: a value that isn't ours stops nobody, it is named and passed over. */
 export type Decoded<T> = { ok: true; value: T; entry: Entry } | { ok: false; key: string; problem: string };
 

@@ -1,0 +1,71 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Role, TokenValue } from '#core/cluster/records.ts';
+import { getToken, putToken } from '#core/cluster/tokens.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import type { AppDeps, Caller } from './deps.ts';
+
+/** SHA-256 is enough: the secret has 256 bits of chance, so there is nothing to guess slowly. */
+export function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+const shape = /^cf_([a-z0-9]{12,64})_([A-Za-z0-9_-]{43})$/;
+/** A revoked token works no longer than this on. */
+const cacheMs = 5_000;
+
+type TokenDeps = Pick<AppDeps, 'kv' | 'layout' | 'clock' | 'ids'>;
+
+/** Makes a token and gives its text, which is kept nowhere: `cf_<id>_<secret>`. */
+export async function createToken(
+  { kv, layout, clock, ids }: TokenDeps,
+  token: { name: string; role: Role; groups: string[] | null; by: string },
+): Promise<{ token: TokenValue; text: string }> {
+  const id = ids.id();
+  const secret = ids.secret();
+  const { name, role, groups, by } = token;
+  const value: TokenValue = {
+    id,
+    name,
+    hash: hashOf(secret),
+    role,
+    groups,
+    createdAt: clock.now(),
+    createdBy: by,
+  };
+  await putToken(kv, layout, value);
+  return { token: value, text: `cf_${id}_${secret}` };
+}
+
+/** Finds out who asks. Refusal `unauthorized`, which does not tell what of the token was wrong. */
+export function authenticator({ kv, layout, clock }: Pick<AppDeps, 'kv' | 'layout' | 'clock'>) {
+  const cache = new Map<string, { value: TokenValue; until: number }>();
+
+  async function tokenOf(id: string): Promise<TokenValue | null> {
+    const known = cache.get(id);
+    if (known !== undefined && clock.boot() < known.until) return known.value;
+    const value = await getToken(kv, layout, id);
+    cache.delete(id);
+    if (value !== null) cache.set(id, { value, until: clock.boot() + cacheMs });
+    return value;
+  }
+
+  return {
+    async caller(header: string | undefined): Promise<Caller> {
+      const [, id, secret] = shape.exec(/^Bearer +(\S+)$/i.exec(header ?? '')?.[1] ?? '') ?? [];
+      const value = id === undefined ? null : await tokenOf(id);
+      const right =
+        value !== null &&
+        secret !== undefined &&
+        timingSafeEqual(Buffer.from(value.hash, 'hex'), Buffer.from(hashOf(secret), 'hex'));
+      if (!right || value === null)
+        throw new Refusal(
+          'unauthorized',
+          'a bearer token that stands is needed: Authorization: Bearer TOKEN',
+        );
+      return { name: value.name, role: value.role, groups: value.groups };
+    },
+    /** At once, in this process. */
+    forget: (id: string) => cache.delete(id),
+  };
+}
+export type Authenticator = ReturnType<typeof authenticator>;

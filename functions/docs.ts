@@ -1,0 +1,19 @@
+import { html } from 'hono/html';
+import type { Route } from './route.ts';
+
+/** A page that lists the routes; the whole truth is in openapi.json. */
+export function docsPage(routes: readonly Route[]) {
+  const rows = routes.map(
+    ({ method, path, root, role, summary }) =>
+      html`<tr><td><code>${method}</code></td><td><code>${root ? '' : '/api/v1'}${path}</code></td><td>${role}</td><td>${summary}</td></tr>`,
+  );
+  return html`<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>cronfleet API</title></head>
+<body>
+<h1>cronfleet API</h1>
+<p>Send <code>Authorization: Bearer TOKEN</code>. Shapes and errors: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
+<table><thead><tr><th>Method</th><th>Path</th><th>Role</th><th></th></tr></thead><tbody>${rows}</tbody></table>
+</body>
+</html>`;
+}

@@ -1,0 +1,41 @@
+import * as v from 'valibot';
+import { namePattern } from '#core/model/ids.ts';
+import { runStates, triggers } from '#core/model/run.ts';
+
+/** Parts that the routes' schemas share. */
+export const name = v.pipe(
+  v.string(),
+  v.regex(namePattern, 'expected 1 to 64 of [A-Za-z0-9._-], beginning with a letter, digit or _'),
+);
+export const state = v.picklist(runStates);
+export const trigger = v.picklist(triggers);
+
+/** A time in any ISO 8601 form that names its offset, as UTC ms. */
+export const time = v.pipe(
+  v.string(),
+  v.regex(
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/,
+    'expected a time such as 2026-11-22T16:35:00Z',
+  ),
+  v.transform((text) => Date.parse(text)),
+  v.check((ms) => !Number.isNaN(ms), 'expected a time that exists'),
+);
+
+/** A number of the query's. */
+export const number = (min: number, max: number) =>
+  v.pipe(
+    v.string(),
+    v.regex(/^\d{1,15}$/, `expected a whole number from ${min} to ${max}`),
+    v.transform(Number),
+    v.minValue(min, `expected a whole number from ${min} to ${max}`),
+    v.maxValue(max, `expected a whole number from ${min} to ${max}`),
+  );
+
+export const flag = v.pipe(
+  v.picklist(['true', 'false', '1', '0', ''], 'expected true or false'),
+  v.transform((text) => text !== 'false' && text !== '0'),
+);
+export const paging = {
+  limit: v.optional(number(1, 500), '100'),
+  cursor: v.optional(v.pipe(v.string(), v.maxLength(4_096))),
+};
