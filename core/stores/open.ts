@@ -1,0 +1,22 @@
+import { refuse } from '#core/model/refusal.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import type { History } from '#core/ports/history.ts';
+import type { Kv } from '#core/ports/kv.ts';
+
+/** The two stores that URLs name, each driver loaded when it is first asked for. Refusal `store_url_invalid`. */
+export async function openKv(url: string, clock: Clock): Promise<Kv> {
+  if (url === 'memory:') return (await import('./kv/memory/memory-kv.ts')).memoryKv({ clock });
+  const file = fileOf(url);
+  if (file === null) throw refuse('store_url_invalid', 'kv', url, 'sqlite:FILE');
+  return (await import('./kv/sqlite/sqlite-kv.ts')).sqliteKv({ file, clock });
+}
+
+export async function openHistory(url: string, clock: Clock): Promise<History> {
+  const file = fileOf(url);
+  if (file === null) throw refuse('store_url_invalid', 'history', url, 'sqlite:FILE');
+  return (await import('./history/sqlite/sqlite-history.ts')).sqliteHistory({ file, clock });
+}
+
+function fileOf(url: string): string | null {
+  return /^sqlite:(.+)$/.exec(url)?.[1] ?? null;
+}
