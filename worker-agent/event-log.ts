@@ -1,0 +1,36 @@
+import type { Logger } from 'pino';
+import type { Event } from '#core/ports/events.ts';
+
+/** How loud each kind of event is; what is not named here is debug. */
+const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
+  'agent.registered': 'info',
+  'agent.ready': 'info',
+  'agent.lease_lost': 'warn',
+  'agent.stopped': 'info',
+  'agent.fault': 'error',
+  'clock.stepped': 'warn',
+  'key.invalid': 'warn',
+  'run.refused': 'warn',
+  'run.ended': 'info',
+  'run.adopted': 'info',
+  'run.killed': 'info',
+  'ledger.away': 'warn',
+  'ledger.back': 'info',
+  'spool.damaged': 'error',
+  'spool.full': 'error',
+  'disk.full': 'error',
+  'keeper.closed': 'warn',
+  'http.fault': 'error',
+};
+
+/** Writes events as structured logs: the event's type is the message, its fields are the fields. */
+export function logEvent(logger: Logger, event: Event): void {
+  const { type, ...fields } = event;
+  const level = levels[type] ?? 'debug';
+  if (!logger.isLevelEnabled(level)) return;
+  if (event.type === 'run.ended') {
+    const { state, reason, exitCode, worker, startedAt, endedAt } = event.record;
+    logger[level]({ run: event.run, state, reason, exitCode, worker, startedAt, endedAt }, type);
+  } else if ('error' in fields) logger[level]({ ...fields, error: undefined, err: fields.error }, type);
+  else logger[level](fields, type);
+}

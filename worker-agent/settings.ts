@@ -1,0 +1,164 @@
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { namePattern } from '#core/model/ids.ts';
+import { type Mistake, Refusal } from '#core/model/refusal.ts';
+
+/** What the daemons are told, read once and frozen. */
+export interface Settings {
+  data: string;
+  listen: { host: string; port: number };
+  kv: string | null;
+  history: string | null;
+  id: string | null;
+  labels: Record<string, string>;
+  capacity: number;
+  logLevel: string;
+}
+
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Every setting: what it is for, and how its text is read; a throw says what was expected. */
+const readers = {
+  data: { help: 'FOLDER  where everything is kept (.cronfleet)', read: (text: string) => text },
+  listen: { help: 'HOST:PORT  where to serve (127.0.0.1:8787; port 0 takes a free one)', read: readListen },
+  kv: { help: 'URL  the store of jobs (sqlite:FILE in the data folder)', read: readUrl },
+  history: { help: 'URL  the store of runs and logs (sqlite:FILE in the data folder)', read: readUrl },
+  id: { help: "ID  this agent's name (the host's)", read: readId },
+  labels: { help: 'K=V,...  what jobs may ask for', read: readLabels },
+  capacity: { help: 'N  how many runs at once (100)', read: readCapacity },
+  'log-level': { help: `LEVEL  ${logLevels.join(', ')} (info)`, read: readLevel },
+} as const;
+
+export const settingNames = Object.keys(readers) as (keyof typeof readers)[];
+export const settingHelp = (name: keyof typeof readers) => readers[name].help;
+
+function readListen(text: string): Settings['listen'] {
+  const [, host, port] = /^(\[[0-9a-f:]+\]|[^:]+):(\d{1,5})$/i.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65_535) throw new Error('HOST:PORT, such as 127.0.0.1:8787');
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+}
+
+function readUrl(text: string): string {
+  if (!/^(sqlite:.+|memory:)$/.test(text)) throw new Error('sqlite:FILE');
+  return text;
+}
+
+function readId(text: string): string {
+  if (!namePattern.test(text))
+    throw new Error('1 to 64 of [A-Za-z0-9._-], beginning with a letter, digit or _');
+  return text;
+}
+
+function readLabels(text: string): Record<string, string> {
+  const pairs = text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => part.split('='));
+  if (pairs.some(([key, value, more]) => !key || value === undefined || more !== undefined))
+    throw new Error('k=v,k=v');
+  return Object.fromEntries(pairs);
+}
+
+function readCapacity(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 100_000)
+    throw new Error('a whole number from 1 to 100000');
+  return value;
+}
+
+function readLevel(text: string): string {
+  if (!(logLevels as readonly string[]).includes(text)) throw new Error(`one of ${logLevels.join(', ')}`);
+  return text;
+}
+
+type Texts = Partial<Record<string, { text: string; from: string }>>;
+
+/** What a YAML file says, keys named as the flags. */
+function fromFile(file: string, wanted: boolean, mistakes: Mistake[]): Texts {
+  let read: unknown;
+  try {
+    read = parseYaml(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const message = `--config ${file}: ${missing ? 'is not there' : error instanceof Error ? error.message : ''}`;
+    if (wanted || !missing) mistakes.push({ path: 'config', message });
+    return {};
+  }
+  if (read === null) return {};
+  if (typeof read !== 'object' || Array.isArray(read)) {
+    mistakes.push({
+      path: 'config',
+      message: `${file}: expected settings, one a line, such as data: /var/lib/cronfleet`,
+    });
+    return {};
+  }
+  const text = (value: unknown) =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value)
+          .map(([k, v]) => `${k}=${v}`)
+          .join(',')
+      : String(value);
+  return Object.fromEntries(
+    Object.entries(read).map(([key, value]) => [key, { text: text(value), from: `${file}: ${key}` }]),
+  );
+}
+
+/**
+ * Flags, then CRONFLEET_* variables, then the YAML file. All mistakes together in one Refusal `settings_invalid`. `config` is the file
+ * that was named, or null: the default one, if it is there.
+ */
+export function readSettings(
+  flags: Record<string, string | undefined>,
+  env: Record<string, string | undefined>,
+  config: string | null,
+): Readonly<Settings> {
+  const mistakes: Mistake[] = [];
+  const texts: Texts = fromFile(config ?? '/etc/cronfleet/config.yaml', config !== null, mistakes);
+  for (const name of Object.keys(texts))
+    if (!(name in readers))
+      mistakes.push({
+        path: name,
+        message: `${texts[name]?.from}: is no setting; expected one of ${settingNames.join(', ')}`,
+      });
+  for (const name of settingNames) {
+    const variable = `CRONFLEET_${name.toUpperCase().replace('-', '_')}`;
+    const given = env[variable];
+    if (given !== undefined && given !== '') texts[name] = { text: given, from: variable };
+    const flag = flags[name];
+    if (flag !== undefined) texts[name] = { text: flag, from: `--${name}` };
+  }
+  function take<N extends keyof typeof readers, D>(
+    name: N,
+    otherwise: D,
+  ): ReturnType<(typeof readers)[N]['read']> | D {
+    const given = texts[name];
+    if (given === undefined) return otherwise;
+    try {
+      return readers[name].read(given.text) as ReturnType<(typeof readers)[N]['read']>;
+    } catch (error) {
+      const expected = error instanceof Error ? error.message : '';
+      mistakes.push({
+        path: name,
+        message: `${given.from}: ${JSON.stringify(given.text)} is not valid; expected ${expected}`,
+        value: given.text,
+        expected,
+      });
+      return otherwise;
+    }
+  }
+  const settings: Settings = {
+    data: take('data', '.cronfleet'),
+    listen: take('listen', { host: '127.0.0.1', port: 8787 }),
+    kv: take('kv', null),
+    history: take('history', null),
+    id: take('id', null),
+    labels: take('labels', {}),
+    capacity: take('capacity', 100),
+    logLevel: take('log-level', 'info'),
+  };
+  if (mistakes.length > 0)
+    throw new Refusal('settings_invalid', mistakes.map(({ message }) => message).join('\n'), {
+      errors: mistakes,
+    });
+  return Object.freeze(settings);
+}
