@@ -1,0 +1,471 @@
+import { scheduleOf } from '#core/cluster/check-job.ts';
+import type { Layout } from '#core/cluster/keys.ts';
+import { splitKey } from '#core/cluster/keys.ts';
+import { CursorValue, decode, JobValue, RunningValue } from '#core/cluster/records.ts';
+import { jobId, parseRunId, type RunId } from '#core/model/ids.ts';
+import type { JobRecord } from '#core/model/job.ts';
+import { isTerminal, type Run } from '#core/model/run.ts';
+import type { Entry } from '#core/ports/kv.ts';
+import type { Host, Stamp } from './host.ts';
+import type { Scenario } from './scenario.ts';
+import type { SimHistory } from './sim-history.ts';
+import type { SimLog } from './sim-log.ts';
+import { epoch } from './world.ts';
+
+export interface Violation {
+  /** P1, P2, ... of the promises, or `fault`: something that must never be thrown was. */
+  property: string;
+  /** True ms since the beginning. */
+  at: number;
+  what: string;
+}
+
+/** What is known when everything is over. */
+export interface Evidence {
+  layout: Layout;
+  log: SimLog;
+  stamps: readonly Stamp[];
+  history: SimHistory;
+  hosts: readonly Host[];
+  scenario: Scenario;
+  /** From then on nobody and nothing interfered. */
+  calmAt: number;
+  endAt: number;
+}
+
+/** How late a start may be in the quiet, ms. */
+const steadyMs = 2_000;
+
+/**
+ * Holds what the processes did, what was committed and what History says against the promises. The processes' own stamps
+ * are the truth; an empty answer says that every promise was kept.
+ */
+export function check(evidence: Evidence): Violation[] {
+  return [
+    ...startsOnce(evidence),
+    ...attemptsInOrder(evidence),
+    ...neverEarly(evidence),
+    ...claimedVersions(evidence),
+    ...overlaps(evidence),
+    ...records(evidence),
+    ...decisions(evidence),
+    ...steady(evidence),
+    ...kills(evidence),
+    ...completes(evidence),
+    ...leftovers(evidence),
+    ...drained(evidence),
+  ];
+}
+
+function laneOf(run: RunId): string {
+  const { group, name, worker } = parseRunId(run);
+  return `${group}/${name}/${worker ?? '~'}`;
+}
+
+function startsOnce({ stamps }: Evidence): Violation[] {
+  const seen = new Set<RunId>();
+  return stamps.flatMap(({ run, start, host }) => {
+    const again = seen.has(run);
+    seen.add(run);
+    return again ? [{ property: 'P1', at: start, what: `${run} started a second time, on ${host}` }] : [];
+  });
+}
+
+/** Attempt k+1 starts after attempt k has ended, or was closed as lost; each has a greater fence. */
+function attemptsInOrder({ stamps, history }: Evidence): Violation[] {
+  const by = new Map(stamps.map((stamp) => [stamp.run, stamp]));
+  const found: Violation[] = [];
+  for (const stamp of stamps) {
+    const parts = parseRunId(stamp.run);
+    if (parts.attempt === 1) continue;
+    const rest = parts.worker === null ? '' : `~${parts.worker}`;
+    const before = by.get(`${parts.group}~${parts.name}~${parts.cause}~${parts.attempt - 1}${rest}`);
+    if (before === undefined) continue;
+    if ((before.end ?? Infinity) > stamp.start && history.records.get(before.run)?.state !== 'lost')
+      found.push({
+        property: 'P1',
+        at: stamp.start,
+        what: `${stamp.run} started before ${before.run} had ended`,
+      });
+    if (BigInt(before.fence) >= BigInt(stamp.fence))
+      found.push({
+        property: 'P7',
+        at: stamp.start,
+        what: `${stamp.run} has no greater fence than ${before.run}`,
+      });
+  }
+  return found;
+}
+
+function neverEarly({ stamps }: Evidence): Violation[] {
+  return stamps.flatMap(({ run, plan, goWall, start }) =>
+    plan.instant !== null && goWall < plan.instant
+      ? [
+          {
+            property: 'P4',
+            at: start,
+            what: `${run} was let go ${plan.instant - goWall} ms early by its own clock`,
+          },
+        ]
+      : [],
+  );
+}
+
+/** What starts is the version of the job that stood when it was claimed, and it was enabled. */
+function claimedVersions({ stamps, log, layout }: Evidence): Violation[] {
+  return stamps.flatMap(({ run, plan, fence, start }) => {
+    const claim = claimOf(log, layout, run, fence);
+    if (claim === null)
+      return [{ property: 'P1', at: start, what: `${run} started with no claim behind its fence ${fence}` }];
+    const { group, name } = parseRunId(run);
+    const entry = log.before(layout.job(jobId(group, name)), claim);
+    const read = entry === null ? null : decode(JobValue, entry);
+    if (!read?.ok)
+      return [
+        { property: 'P5', at: start, what: `${run} started, and its job was deleted before the claim` },
+      ];
+    if (!read.value.job.enabled)
+      return [
+        { property: 'P5', at: start, what: `${run} started, and its job was disabled before the claim` },
+      ];
+    return JSON.stringify(read.value.job) === JSON.stringify(plan.job)
+      ? []
+      : [{ property: 'P5', at: start, what: `${run} started another version than stood at its claim` }];
+  });
+}
+
+/** The revision at which this run's key became claimed: its creation, or a waiting attempt's claim. */
+function claimOf(log: SimLog, layout: Layout, run: RunId, fence: string): string | null {
+  const { group, name, worker } = parseRunId(run);
+  const key = layout.run(jobId(group, name), worker ?? '~', run);
+  for (const { change, before } of log.changes) {
+    if (change.type !== 'put' || change.entry.key !== key || change.entry.create !== fence) continue;
+    const value = valueOf(change.entry);
+    const was = before === null ? null : valueOf(before);
+    if (value?.state === 'claimed' && was?.state !== 'claimed') return change.entry.mod;
+  }
+  return null;
+}
+
+function valueOf(entry: Entry): RunningValue | null {
+  const read = decode(RunningValue, entry);
+  return read.ok ? read.value : null;
+}
+
+/** What was claimed under another policy than `allow` finds nothing running in its lane, but what was closed as lost. */
+function overlaps({ stamps, history }: Evidence): Violation[] {
+  const found: Violation[] = [];
+  for (const [at, stamp] of stamps.entries()) {
+    if (policyOf(stamp, stamps) === 'allow') continue;
+    const lane = laneOf(stamp.run);
+    for (const other of stamps.slice(0, at)) {
+      if (policyOf(other, stamps) === 'allow') continue;
+      if (laneOf(other.run) !== lane || (other.end ?? Infinity) <= stamp.start) continue;
+      if (history.records.get(other.run)?.state === 'lost') continue;
+      found.push({
+        property: 'P6',
+        at: stamp.start,
+        what: `${stamp.run} started while ${other.run} was running`,
+      });
+    }
+  }
+  return found;
+}
+
+/** A retry goes on under the policy by which its first attempt came into its lane. */
+function policyOf(stamp: Stamp, stamps: readonly Stamp[]): string {
+  const cause = (run: RunId) => {
+    const { attempt: _, ...parts } = parseRunId(run);
+    return JSON.stringify(parts);
+  };
+  const of = cause(stamp.run);
+  const { attempt } = parseRunId(stamp.run);
+  const first = attempt === 1 ? stamp : stamps.find(({ run }) => cause(run) === of);
+  return (first ?? stamp).plan.job.overlap;
+}
+
+/** Each start has one terminal record, and it says what the process did. */
+function records({ stamps, history, scenario, hosts, endAt }: Evidence): Violation[] {
+  const hostOffset = hosts[0]?.wallOffset ?? 0;
+  const found: Violation[] = [];
+  for (const stamp of stamps) {
+    if (stamp.end === null && stamp.start > endAt - 60_000) continue;
+    const wrong = (what: string, property = 'P2') =>
+      found.push({ property, at: stamp.start, what: `${stamp.run} ${what}` });
+    const record = history.records.get(stamp.run);
+    if (stamp.end === null || stamp.end > endAt - 20_000) continue;
+    if (record === undefined || !isTerminal(record.state))
+      wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
+    else if (record.state === 'lost') {
+      // With one worker nobody else closes anything: only a power cut loses a run.
+      if (scenario.workers === 1 && stamp.endedBy !== 'power')
+        wrong('is called lost, and its process ended well', 'P12');
+    } else wrongEnd(stamp, record, wrong);
+  }
+  for (const record of history.records.values()) {
+    const last = Math.max(record.startedAt ?? 0, record.claimedAt ?? 0) - hostOffset - epoch;
+    if (!isTerminal(record.state) && last > endAt - 60_000) continue;
+    if (!isTerminal(record.state))
+      found.push({ property: 'P2', at: endAt, what: `${record.id} has no terminal record: ${record.state}` });
+    else if (record.startedAt !== null && !stamps.some(({ run }) => run === record.id))
+      found.push({
+        property: 'P2',
+        at: endAt,
+        what: `${record.id} has a start in History that no process made`,
+      });
+  }
+  return found;
+}
+
+function wrongEnd(stamp: Stamp, record: Run, wrong: (what: string, property?: string) => void): void {
+  if (record.startedAt === null)
+    return wrong(`ran, and its record (${record.state}: ${record.reason}) has no start`);
+  if (stamp.endedBy === 'exit' && stamp.signalled === null) {
+    if (record.exitCode !== stamp.code)
+      wrong(`exited with ${stamp.code}, its record says ${record.exitCode} (${record.state})`, 'P12');
+    // Whose kill or timeout came as it was ending by itself may be called by that.
+    else if (!['killed', 'timed_out', stamp.code === 0 ? 'succeeded' : 'failed'].includes(record.state))
+      wrong(`exited with ${stamp.code} and is called ${record.state}`, 'P12');
+  } else if (stamp.endedBy === 'signal' && record.state !== 'killed' && record.state !== 'timed_out')
+    wrong(`was ended by our signal and is called ${record.state}`);
+}
+
+function covered(of: readonly Run[], instant: number): boolean {
+  return of.some(
+    (run) => run.instant !== null && run.instant <= instant && instant <= (run.until ?? run.instant),
+  );
+}
+
+function recordsOf(history: SimHistory): Map<string, Run[]> {
+  const by = new Map<string, Run[]>();
+  for (const run of history.records.values()) {
+    const id = jobId(run.group, run.name);
+    by.set(id, [...(by.get(id) ?? []), run]);
+  }
+  return by;
+}
+
+/** Whoever moves a cursor leaves a record of every instant it passes; no cursor goes back. */
+function decisions({ log, layout, history, endAt }: Evidence): Violation[] {
+  const found: Violation[] = [];
+  const by = recordsOf(history);
+  for (const { change, before, at } of log.changes) {
+    if (change.type !== 'put') continue;
+    const key = splitKey(layout.cursors, change.entry.key);
+    const to = key === null ? null : cursorOf(change.entry);
+    if (key === null || to === null) continue;
+    const from = before === null ? null : cursorOf(before);
+    const fresh = at > endAt - 60_000;
+    if (from !== null && to < from) {
+      found.push({
+        property: 'P1',
+        at,
+        what: `the cursor of ${key.job} went back from ${text(from)} to ${text(to)}`,
+      });
+      continue;
+    }
+    const entry = log.before(layout.job(key.job), change.entry.mod);
+    const read = entry === null ? null : decode(JobValue, entry);
+    if (!read?.ok) {
+      found.push({ property: 'P5', at, what: `the cursor of ${key.job} moved without its job` });
+      continue;
+    }
+    const record = read.value;
+    const schedule = scheduleOf(record.job);
+    const above = from ?? record.floor;
+    const since =
+      record.floorWhy === 'created' || key.rest[0] !== '~' ? Math.max(above, record.floor) : above;
+    for (
+      let next = schedule?.next(since) ?? null;
+      next !== null && next <= to;
+      next = schedule?.next(next) ?? null
+    )
+      if (!fresh && !covered(by.get(key.job) ?? [], next))
+        found.push({
+          property: 'P2',
+          at,
+          what: `${key.job} ${text(next)} was passed by its cursor and has no record`,
+        });
+  }
+  return found;
+}
+
+function cursorOf(entry: Entry): number | null {
+  const read = decode(CursorValue, entry);
+  return read.ok ? read.value.instant : null;
+}
+
+/** In the quiet every instant is decided in time, and what starts starts in time. */
+function steady({ log, layout, stamps, history, hosts, scenario, calmAt, endAt }: Evidence): Violation[] {
+  const found: Violation[] = [];
+  const offset = hosts[0]?.wallOffset ?? 0;
+  const from = epoch + calmAt + offset + 90_000;
+  const to = epoch + endAt + offset - 15_000;
+  const by = recordsOf(history);
+  for (const job of jobsAtEnd(log, layout)) {
+    if (job.job.mode === 'all') continue;
+    const id = jobId(job.job.group, job.job.name);
+    const schedule = scheduleOf(job.job);
+    const held = [...log.present.keys()].some((key) => key.startsWith(layout.runningJob(id)));
+    // A backlog that runs one after the other, or a queue, has its own pace.
+    if (job.job.overlap !== 'skip' && job.job.overlap !== 'allow') continue;
+    if (held || job.job.catchUp === 'all') continue;
+    for (
+      let next = schedule?.next(from) ?? null;
+      next !== null && next < to;
+      next = schedule?.next(next) ?? null
+    )
+      if (next > job.floor && !covered(by.get(id) ?? [], next))
+        found.push({
+          property: 'P3',
+          at: next - epoch,
+          what: `${id} ${text(next)} has no record, though all was quiet`,
+        });
+  }
+  for (const { run, plan, goWall, start } of stamps) {
+    if (plan.instant === null || plan.trigger !== 'schedule' || start < calmAt + 90_000) continue;
+    const late = goWall - plan.instant;
+    if (
+      late > steadyMs &&
+      (plan.job.overlap === 'skip' || plan.job.overlap === 'allow') &&
+      scenario.workers === 1
+    )
+      found.push({
+        property: 'P3',
+        at: start,
+        what: `${run} was let go ${late} ms late, though all was quiet`,
+      });
+  }
+  return found;
+}
+
+function jobsAtEnd(log: SimLog, layout: Layout): JobRecord[] {
+  return [...log.present.values()].flatMap((entry) => {
+    if (!entry.key.startsWith(layout.jobs)) return [];
+    const read = decode(JobValue, entry);
+    return read.ok ? [read.value] : [];
+  });
+}
+
+/** A confirmed kill leaves no process; and nobody is signalled whom nobody asked to. */
+function kills({ stamps, history, hosts, log, layout }: Evidence): Violation[] {
+  const asked = new Set(
+    log.changes.flatMap(({ change }) =>
+      change.type === 'put' && change.entry.key.startsWith(layout.kills)
+        ? [change.entry.key.slice(layout.kills.length)]
+        : [],
+    ),
+  );
+  return stamps.flatMap((stamp) => {
+    const found: Violation[] = [];
+    const confirmed = history.records.get(stamp.run)?.kill?.confirmedAt ?? null;
+    if (confirmed !== null && stamp.end === null)
+      found.push({ property: 'P8', at: stamp.start, what: `${stamp.run} lives, and its kill is confirmed` });
+    if (stamp.signalled === 'killed' && !asked.has(stamp.run))
+      found.push({ property: 'P8', at: stamp.start, what: `${stamp.run} was killed, and nobody had asked` });
+    if (stamp.signalled === 'timed_out' && stamp.plan.job.timeout === null)
+      found.push({ property: 'P8', at: stamp.start, what: `${stamp.run} was timed out, and has no timeout` });
+    if (stamp.endedBy === 'signal' && stamp.signalled === null)
+      found.push({
+        property: 'P8',
+        at: stamp.start,
+        what: `${stamp.run} was ended by a signal for no reason`,
+      });
+    return hosts.length > 0 ? found : [];
+  });
+}
+
+/** What was lost of an at-least-once job is tried again. */
+function completes({ history, log, layout, endAt }: Evidence): Violation[] {
+  const asked = new Set(
+    [...log.changes].map(({ change }) => (change.type === 'put' ? change.entry.key : '')),
+  );
+  const found: Violation[] = [];
+  for (const run of history.records.values()) {
+    if (run.state !== 'lost' || asked.has(layout.kill(run.id)) || (run.endedAt ?? 0) > epoch + endAt - 60_000)
+      continue;
+    const { group, name, ...parts } = parseRunId(run.id);
+    const job = log.present.get(layout.job(jobId(group, name)));
+    const read = job === undefined ? null : decode(JobValue, job);
+    if (!read?.ok || read.value.job.guarantee !== 'at-least-once') continue;
+    if (versions(log, layout.job(jobId(group, name))) > 1) continue;
+    const rest = parts.worker === null ? '' : `~${parts.worker}`;
+    const next = `${group}~${name}~${parts.cause}~${parts.attempt + 1}${rest}`;
+    if (!history.records.has(next) && ![...log.present.keys()].some((key) => key.endsWith(`/${next}`)))
+      found.push({ property: 'P7', at: endAt, what: `${run.id} was lost, and no attempt followed` });
+  }
+  return found;
+}
+
+function versions(log: SimLog, key: string): number {
+  return log.changes.filter(({ change }) => (change.type === 'put' ? change.entry.key : change.key) === key)
+    .length;
+}
+
+/** At the end nothing is left over: no key of a run without its process, no process of an ended run, nothing owed. */
+function leftovers({ log, layout, hosts, history, stamps, endAt }: Evidence): Violation[] {
+  const found: Violation[] = [];
+  const wrong = (property: string, what: string) => found.push({ property, at: endAt, what });
+  const alive = new Map(
+    hosts.flatMap((host) => [...host.processes].map(([run, process]) => [run, process] as const)),
+  );
+  for (const entry of log.present.values()) {
+    if (entry.key.startsWith(layout.running)) {
+      const run = entry.key.slice(entry.key.lastIndexOf('/') + 1);
+      const value = valueOf(entry);
+      const old = value !== null && endAt + epoch - Math.max(value.at, value.notBefore) > 60_000;
+      if (old && !alive.has(run))
+        wrong('P11', `${run} has a ${value.state} key of ${value.worker}, and no process`);
+    }
+    if (entry.key.startsWith(layout.owed)) {
+      const age =
+        endAt -
+        (log.changes.findLast(({ change }) => change.type === 'put' && change.entry === entry)?.at ?? 0);
+      if (age > 65_000) wrong('P2', `${entry.key} is still owed`);
+    }
+  }
+  for (const [run, process] of alive) {
+    const record = history.records.get(run);
+    if (
+      process.state === 'running' &&
+      record !== undefined &&
+      isTerminal(record.state) &&
+      record.state !== 'lost'
+    )
+      wrong('P11', `${run} is ${record.state}, and its process lives`);
+  }
+  const ended = new Set(
+    stamps.filter(({ end }) => end !== null && end < endAt - 60_000).map(({ run }) => run),
+  );
+  for (const host of hosts) {
+    for (const run of host.files.keys())
+      if (ended.has(run)) wrong('P11', `the directory of ${run} was not forgotten`);
+    if (host.spool.length > 50)
+      wrong('P9', `${host.spool.length} records are still in the spool of ${host.id}`);
+  }
+  return found;
+}
+
+/** A drained worker claims nothing. */
+function drained({ log, layout }: Evidence): Violation[] {
+  const drains = new Set<string>();
+  const found: Violation[] = [];
+  for (const { change, before, at } of log.changes) {
+    const key = change.type === 'put' ? change.entry.key : change.key;
+    if (key.startsWith(layout.drains)) {
+      const id = key.slice(layout.drains.length);
+      if (change.type === 'put') drains.add(id);
+      else drains.delete(id);
+    }
+    if (change.type !== 'put' || !key.startsWith(layout.running)) continue;
+    const value = valueOf(change.entry);
+    const was = before === null ? null : valueOf(before);
+    if (value?.state === 'claimed' && was?.state !== 'claimed' && drains.has(value.worker))
+      found.push({ property: 'P13', at, what: `${key} was claimed by ${value.worker}, which is drained` });
+  }
+  return found;
+}
+
+function text(instant: number): string {
+  return new Date(instant).toISOString();
+}

@@ -1,0 +1,215 @@
+import type { Remembered } from '#agent/context.ts';
+import type { RunPlan } from '#agent/runner.ts';
+import type { RunId } from '#core/model/ids.ts';
+import type { Run } from '#core/model/run.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import type { Chance } from './chance.ts';
+import { epoch, type World } from './world.ts';
+
+/** What a process did, by the true clock and by its host's: written by the processes, read by the checker only. */
+export interface Stamp {
+  run: RunId;
+  host: string;
+  plan: RunPlan;
+  fence: string;
+  /** True ms. */
+  start: number;
+  /** The host's wall clock when the gate was released. */
+  goWall: number;
+  end: number | null;
+  /** exit: by itself; signal: something we sent; power: the host went down. */
+  endedBy: 'exit' | 'signal' | 'power' | null;
+  code: number | null;
+  /** Why our ladder went for it. */
+  signalled: 'killed' | 'timed_out' | null;
+}
+
+/** A run's directory, which outlives agent and host. */
+export interface RunFiles {
+  plan: RunPlan;
+  claimed: { fence: string; incarnation: string; claimedAt: number } | null;
+  /** Who made `started` first: the wrapper (wall ms), or the agent, so that it never starts. */
+  started: number | 'barred' | null;
+  exit: { code: number; at: number } | null;
+}
+
+/** A wrapper or a command, alive. */
+export interface Process {
+  run: RunId;
+  state: 'blocked' | 'running';
+  stamp: Stamp | null;
+  /** Ends at once, as by KILL. */
+  die(by: 'signal' | 'power'): void;
+  /** TERM: a stubborn one goes on. */
+  term(why: 'killed' | 'timed_out'): void;
+  /** Called when it is gone. */
+  gone: Set<() => void>;
+}
+
+interface Timer {
+  due: number;
+  armed: number;
+  fn: () => void;
+  cancel: () => void;
+  /** Node timers of an agent look at boot time every 30 s; a process's own sleep does not. */
+  looks: boolean;
+}
+
+const stretchMs = 30_000;
+
+/** One machine: its clocks, its processes, its disk. They outlive every agent. */
+export class Host {
+  readonly id: string;
+  readonly world: World;
+  readonly chance: Chance;
+  readonly files = new Map<RunId, RunFiles>();
+  readonly processes = new Map<RunId, Process>();
+  /** The spool: records that History has not acknowledged, oldest first. */
+  spool: Run[] = [];
+  remembered: Remembered | null = null;
+  diskFull = false;
+  asleep = false;
+  #wallOffset = 0;
+  #bootOffset = 100_000;
+  readonly #timers = new Set<Timer>();
+  #onWake: (() => void)[] = [];
+
+  constructor(id: string, world: World, chance: Chance) {
+    this.id = id;
+    this.world = world;
+    this.chance = chance;
+  }
+
+  now(): number {
+    return Math.floor(epoch + this.world.time + this.#wallOffset);
+  }
+
+  boot(): number {
+    return this.world.time + this.#bootOffset;
+  }
+
+  get wallOffset(): number {
+    return this.#wallOffset;
+  }
+
+  step(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  /** By the monotonic clock, which stands still while the host is suspended. */
+  after(ms: number, fn: () => void, looks = false): () => void {
+    const timer: Timer = { due: this.world.time + ms, armed: this.world.time, fn, cancel: () => {}, looks };
+    this.#arm(timer);
+    return () => {
+      timer.cancel();
+      this.#timers.delete(timer);
+    };
+  }
+
+  #arm(timer: Timer): void {
+    this.#timers.add(timer);
+    timer.cancel = this.world.after(timer.due - this.world.time, () => {
+      this.#timers.delete(timer);
+      timer.fn();
+    });
+  }
+
+  /** Everything here stands still for `ms`; wall and boot time go on. */
+  suspend(ms: number): void {
+    if (this.asleep) return;
+    this.asleep = true;
+    const { time } = this.world;
+    for (const timer of [...this.#timers]) {
+      timer.cancel();
+      if (timer.looks) {
+        const stretchEnd = timer.armed + (Math.floor((time - timer.armed) / stretchMs) + 1) * stretchMs;
+        timer.due = Math.max(timer.due, time + ms + Math.min(timer.due, stretchEnd) - time);
+      } else timer.due += ms;
+      this.#arm(timer);
+    }
+    this.world.after(ms, () => {
+      this.asleep = false;
+      const waiting = this.#onWake;
+      this.#onWake = [];
+      for (const fn of waiting) fn();
+    });
+  }
+
+  onWake(fn: () => void): void {
+    this.#onWake.push(fn);
+  }
+
+  /** The power goes and comes back: no process survives, every file does. */
+  reboot(): void {
+    for (const process of [...this.processes.values()]) process.die('power');
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    this.#bootOffset = 5_000 - this.world.time;
+  }
+}
+
+/** One agent process on a host, from its start to its end. What is meant for it is delivered here, or never. */
+export class Life {
+  readonly host: Host;
+  dead = false;
+  paused = false;
+  #waiting: (() => void)[] = [];
+  readonly #onEnd: (() => void)[] = [];
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  /** Calls `fn` as soon as this agent can take notice; never if it is dead by then. */
+  deliver(fn: () => void): void {
+    if (this.dead) return;
+    if (this.host.asleep) this.host.onWake(() => this.deliver(fn));
+    else if (this.paused) this.#waiting.push(fn);
+    else fn();
+  }
+
+  readonly clock: Clock = {
+    now: () => this.host.now(),
+    boot: () => this.host.boot(),
+    after: (ms, fn) => {
+      let open = true;
+      const cancel = this.host.after(ms, () => this.deliver(() => open && fn()), true);
+      return () => {
+        open = false;
+        cancel();
+      };
+    },
+  };
+
+  /** Resolves after `ms` by the host's own clock; never once dead. */
+  async delay(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      if (!this.dead) this.host.after(ms, () => this.deliver(resolve));
+    });
+  }
+
+  /** SIGSTOP; the world goes on. */
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const fn of waiting) this.deliver(fn);
+  }
+
+  onEnd(fn: () => void): void {
+    this.#onEnd.push(fn);
+  }
+
+  /** kill -9: at once, at whatever it was awaiting. */
+  kill(): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.#waiting = [];
+    for (const fn of this.#onEnd) fn();
+  }
+}

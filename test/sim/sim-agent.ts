@@ -1,0 +1,99 @@
+import { createAgent } from '#agent/agent.ts';
+import type { Layout } from '#core/cluster/keys.ts';
+import { eventBus } from '#core/ports/event-bus.ts';
+import type { Event } from '#core/ports/events.ts';
+import { KvError } from '#core/ports/kv.ts';
+import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
+import type { Chance } from './chance.ts';
+import { type Host, Life, type Stamp } from './host.ts';
+import type { SimHistory } from './sim-history.ts';
+import { SimKv, type Tamper, type Weather } from './sim-kv.ts';
+import { simLedger } from './sim-ledger.ts';
+import { type RunnerMistakes, simRunner } from './sim-runner.ts';
+
+/** What a test takes out of the system to see that it is missed. */
+export interface Mistakes extends RunnerMistakes {
+  tamper?: Tamper;
+  givesUp?: boolean;
+}
+
+export interface SimAgentDeps {
+  host: Host;
+  store: Connection;
+  layout: Layout;
+  weather: Weather;
+  history: SimHistory;
+  stamps: Stamp[];
+  chance: Chance;
+  mistakes: Mistakes;
+  see(event: Event): void;
+  /** It ended though nobody stopped it. */
+  crashed(error: unknown): void;
+}
+
+export interface SimAgent {
+  life: Life;
+  connection: Connection;
+  /** Settles when it has stopped. */
+  stop(): Promise<void>;
+}
+
+/** Starts the real agent on a simulated host. */
+export function startAgent(deps: SimAgentDeps): SimAgent {
+  const { host, store, layout, weather, history, stamps, chance, mistakes } = deps;
+  const life = new Life(host);
+  const connection = store.connect();
+  const events = eventBus();
+  events.on((event) => {
+    if (!life.dead) deps.see(event);
+  });
+  const { tamper, givesUp } = mistakes;
+  const ledger = simLedger(life, history);
+  const agent = createAgent({
+    settings: {
+      id: host.id,
+      host: host.id,
+      addresses: [],
+      labels: {},
+      capacity: 100,
+      version: '0',
+      tzdata: '2026a',
+      switchesUser: true,
+    },
+    kv: new SimKv({ life, store, connection, weather, chance: chance.fork(), tamper, givesUp }),
+    layout,
+    clock: life.clock,
+    ids: chance.fork(),
+    events,
+    ledger,
+    runner: simRunner(life, stamps, mistakes),
+    memory: {
+      async load() {
+        await life.delay(1);
+        return host.remembered;
+      },
+      async save(value) {
+        await life.delay(chance.between(0, 3));
+        host.remembered = value;
+      },
+    },
+    report() {},
+  });
+  const stop = new AbortController();
+  const running = agent.run(stop.signal).catch((error: unknown) => {
+    if (!life.dead) deps.crashed(error);
+  });
+  return {
+    life,
+    connection,
+    async stop() {
+      life.deliver(() => stop.abort());
+      await running;
+      life.kill();
+    },
+  };
+}
+
+export function isStoreAway(error: unknown): boolean {
+  return error instanceof KvError && (error.code === 'unknown' || error.code === 'unavailable');
+}

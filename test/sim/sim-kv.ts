@@ -1,0 +1,177 @@
+import {
+  type FollowEvent,
+  type Kv,
+  KvError,
+  type LeaseId,
+  type Range,
+  type RangeOptions,
+  type RangeResult,
+  type Revision,
+  type Txn,
+  type TxnResult,
+} from '#core/ports/kv.ts';
+import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
+import type { Chance } from './chance.ts';
+import type { Life } from './host.ts';
+
+/** How a network treats requests: probabilities per request, and times in ms. */
+export interface Weather {
+  latencyMs: number;
+  /** The request never arrives: surely not applied, and said so. */
+  refused: number;
+  /** The request never arrives, and nobody can tell. */
+  lost: number;
+  /** It is applied, and the answer is lost. */
+  replyLost: number;
+  /** It times out and is applied afterwards. */
+  late: number;
+  /** It is applied twice; the first answer counts. */
+  doubled: number;
+  /** Nobody answers at all. */
+  down: boolean;
+}
+
+export const calm: Weather = {
+  latencyMs: 3,
+  refused: 0,
+  lost: 0,
+  replyLost: 0,
+  late: 0,
+  doubled: 0,
+  down: false,
+};
+
+/** A client's own deadline for a request. */
+const deadlineMs = 1_500;
+
+/** What a test may do to requests on their way: re-create a classic mistake. */
+export type Tamper = (txn: Txn, kv: Kv) => Txn | Promise<Txn>;
+
+/** One agent's way to the store: slow, lossy, and cut off with its life. */
+export class SimKv implements Kv {
+  readonly #life: Life;
+  /** Requests go to the store itself: what is under way arrives though its sender is dead. */
+  readonly #store: Kv;
+  /** What this agent follows comes through here, and can be held up. */
+  readonly #connection: Connection;
+  readonly #weather: Weather;
+  readonly #chance: Chance;
+  readonly #tamper: Tamper | null;
+  /** Answers a request of unknown outcome as if it had been refused: the mistake of giving up. */
+  readonly #givesUp: boolean;
+
+  constructor(options: {
+    life: Life;
+    store: Connection;
+    connection: Connection;
+    weather: Weather;
+    chance: Chance;
+    tamper?: Tamper | undefined;
+    givesUp?: boolean | undefined;
+  }) {
+    this.#life = options.life;
+    this.#store = options.store;
+    this.#connection = options.connection;
+    this.#weather = options.weather;
+    this.#chance = options.chance;
+    this.#tamper = options.tamper ?? null;
+    this.#givesUp = options.givesUp ?? false;
+    options.life.onEnd(() => void options.connection.close());
+  }
+
+  #call<T>(apply: () => Promise<T>, writes: boolean): Promise<T> {
+    const life = this.#life;
+    const { world } = life.host;
+    const { latencyMs, refused, lost, replyLost, late, doubled, down } = this.#weather;
+    const chance = this.#chance;
+    return new Promise((resolve, reject) => {
+      if (life.dead) return;
+      const way = () => chance.between(0, latencyMs * 2);
+      // Made here, so that its stack tells who asked.
+      const timedOut = new KvError('unknown', 'no answer in time');
+      const unknown = () => reject(timedOut);
+      const timeOut = () => world.after(deadlineMs, () => life.deliver(unknown));
+      let drawn = chance.chance();
+      const odds = [refused, lost, replyLost, writes ? late : 0, writes ? doubled : 0];
+      const met = odds.findIndex((odd) => {
+        drawn -= odd;
+        return drawn < 0;
+      });
+      const fate = down ? chance.between(0, 1) : met;
+      const answered = (answer: Promise<T>) =>
+        answer.then(
+          (value) => void world.after(way(), () => life.deliver(() => resolve(value))),
+          (error: unknown) => void world.after(way(), () => life.deliver(() => reject(error))),
+        );
+      const nothing = () => {};
+      if (fate === 0)
+        world.after(way(), () => life.deliver(() => reject(new KvError('unavailable', 'not reached'))));
+      else if (fate === 1) timeOut();
+      else if (fate === 2) {
+        world.after(way(), () => void apply().then(nothing, nothing));
+        timeOut();
+      } else if (fate === 3) {
+        world.after(deadlineMs + chance.between(0, 4_000), () => void apply().then(nothing, nothing));
+        timeOut();
+      } else if (fate === 4) {
+        world.after(way(), () => void answered(apply()));
+        world.after(latencyMs * 2 + chance.between(0, 3_000), () => void apply().then(nothing, nothing));
+      } else world.after(way(), () => void answered(apply()));
+    });
+  }
+
+  range(range: Range, options?: RangeOptions): Promise<RangeResult> {
+    return this.#call(() => this.#store.range(range, options), false);
+  }
+
+  async txn(txn: Txn): Promise<TxnResult> {
+    const sent = this.#tamper === null ? txn : await this.#tamper(txn, this.#store);
+    try {
+      return await this.#call(() => this.#store.txn(sent), true);
+    } catch (error) {
+      if (!this.#givesUp || !(error instanceof KvError) || error.code !== 'unknown') throw error;
+      return { succeeded: false, revision: '0', results: [] };
+    }
+  }
+
+  grant(ttlMs: number): Promise<LeaseId> {
+    return this.#call(() => this.#store.grant(ttlMs), false);
+  }
+
+  renew(lease: LeaseId): Promise<number> {
+    return this.#call(() => this.#store.renew(lease), false);
+  }
+
+  revoke(lease: LeaseId): Promise<void> {
+    return this.#call(() => this.#store.revoke(lease), false);
+  }
+
+  async follow(prefix: string, stop: AbortSignal, see: (event: FollowEvent) => void): Promise<void> {
+    const life = this.#life;
+    await new Promise<void>((resolve, reject) => {
+      this.#connection
+        .follow(prefix, stop, (event) =>
+          life.deliver(() => {
+            if (stop.aborted) return;
+            try {
+              see(event);
+            } catch (error) {
+              reject(error);
+            }
+          }),
+        )
+        .then(
+          () => life.deliver(resolve),
+          (error: unknown) => life.deliver(() => reject(error)),
+        );
+    });
+  }
+
+  compact(revision: Revision): Promise<void> {
+    return this.#store.compact(revision);
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+}
