@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { durationMs } from '#core/model/duration.ts';
 import type { RunId } from '#core/model/ids.ts';
@@ -47,9 +47,11 @@ export function createRunner(options: RunnerOptions): Runner {
       'platform_unsupported',
       `agents run on Linux; this is ${options.platform}. API, site and command line run here`,
     );
-  const runsDir = join(options.dir, 'runs');
-  const gatesDir = join(options.dir, 'gates');
-  const cgroups = findCgroups(options.dir);
+  // Absolute: the wrappers run in the folders of their jobs.
+  const root = resolve(options.dir);
+  const runsDir = join(root, 'runs');
+  const gatesDir = join(root, 'gates');
+  const cgroups = findCgroups(root);
   const live = new Map<RunId, LiveProcess>();
   const gates = new Map<string, Promise<GatePipe>>();
   let see: RunnerEvents = { started() {}, ended() {} };
@@ -247,7 +249,7 @@ export function createRunner(options: RunnerOptions): Runner {
   return {
     async adopt(handlers) {
       see = handlers;
-      for (const dir of [options.dir, runsDir, gatesDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+      for (const dir of [root, runsDir, gatesDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
       for (const name of readdirSync(gatesDir)) rmSync(join(gatesDir, name), { force: true });
       const found = readdirSync(runsDir).flatMap((name) => find(name) ?? []);
       arrange();
