@@ -15,7 +15,7 @@ export interface Room {
   meetsWorld: boolean;
 }
 
-const core = ['model', 'schedule', 'decide', 'ports', 'cluster', 'stores', 'system'];
+const core = ['model', 'schedule', 'crontab', 'decide', 'ports', 'cluster', 'stores', 'system'];
 
 export const rooms: readonly Room[] = [
   {
@@ -46,6 +46,14 @@ export const rooms: readonly Room[] = [
     at: /^core\/schedule\//,
     knows: ['model'],
     packages: ['cron-parser', 'valibot'],
+    usesNode: false,
+    meetsWorld: false,
+  },
+  {
+    name: 'crontab',
+    at: /^core\/crontab\//,
+    knows: ['model', 'schedule', 'decide'],
+    packages: [],
     usesNode: false,
     meetsWorld: false,
   },

@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SiteFile } from './deps.ts';
+
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.map': 'application/json',
+};
+
+/** The built site of a folder, read once; null where none was built. Every path without a file is the page itself, for deep links. */
+export function siteFrom(folder: URL): ((path: string) => SiteFile | null) | null {
+  const root = fileURLToPath(folder);
+  if (!existsSync(join(root, 'index.html'))) return null;
+  const files = new Map<string, SiteFile>();
+  for (const name of readdirSync(root)) {
+    const body = new Uint8Array(readFileSync(join(root, name)));
+    const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`;
+    const cacheControl = name === 'index.html' ? 'no-cache' : 'public, max-age=31536000, immutable';
+    files.set(`/${name}`, {
+      body,
+      type: types[extname(name)] ?? 'application/octet-stream',
+      cacheControl,
+      etag,
+    });
+  }
+  const page = files.get('/index.html') ?? null;
+  return (path) =>
+    files.get(path) ??
+    (/^\/(api|job|worker|metrics|docs|openapi)\b/.test(path) || extname(path) !== '' ? null : page);
+}
