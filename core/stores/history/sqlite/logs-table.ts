@@ -50,6 +50,7 @@ export function logsTable(db: DatabaseSync) {
           next = offset;
         }
         const part = data.subarray(Math.max(0, next - offset)).subarray(0, left);
+        if (part.length === 0) continue;
         parts.push(part);
         next += part.length;
         left -= part.length;
