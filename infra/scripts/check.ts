@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 /** One of the checks: its name, and the command that says yes by ending with 0. */
 const checks: [string, string[]][] = [
   ['types', ['tsc', '-p', '.']],
+  ['types of the site', ['tsc', '-p', 'web']],
   ['lint and format', ['biome', 'check', '.']],
   ['room walls', ['node', '--test', 'test/rooms.test.ts']],
 ];

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { findChromium } from './chromium.ts';
+
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+const found = findChromium();
+const missing = 'missing' in found ? found.missing : null;
+if (missing !== null && process.env.CI !== 'true') console.log(`LEFT OUT: the browser test: ${missing}`);
+
+describe('the site in a real browser', {
+  skip: missing !== null && process.env.CI !== 'true' ? missing : false,
+}, () => {
+  const dir = mkdtempSync(join(tmpdir(), 'cronfleet-site-'));
+  const complaints: string[] = [];
+  let server: ChildProcess;
+  let browser: Browser;
+  let page: Page;
+
+  before(async () => {
+    if ('missing' in found) throw new Error(found.missing);
+    server = spawn(
+      process.execPath,
+      [main, 'up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--log-level', 'error'],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const line = await new Promise<string>((resolve, reject) => {
+      server.stdout?.once('data', (text) => resolve(String(text)));
+      server.once('exit', (code) => reject(new Error(`up ended with ${code}`)));
+    });
+    browser = await chromium.launch({ executablePath: found.path, args: found.args });
+    page = await browser.newPage();
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('dialog', (dialog) => void dialog.accept());
+    await page.goto(/http:\S+/.exec(line)?.[0] ?? '');
+  });
+  after(async () => {
+    await browser?.close();
+    const gone = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGINT');
+    await gone;
+    rmSync(dir, { recursive: true });
+  });
+
+  async function make(name: string, command: string, schedule = ''): Promise<void> {
+    await page.getByRole('link', { name: 'Jobs' }).click();
+    await page.getByRole('button', { name: 'New job' }).click();
+    await page.getByLabel('name', { exact: true }).fill(name);
+    await page.getByLabel('command').fill(command);
+    await page.getByLabel('schedule').fill(schedule);
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { name }).waitFor();
+  }
+
+  it('signs in by the link alone, and takes the token out of the address', async () => {
+    await page.getByRole('heading', { name: 'Jobs' }).waitFor();
+    assert.equal(new URL(page.url()).hash, '');
+    await page.getByText('No jobs yet').waitFor();
+  });
+
+  it('says in words what a schedule means while it is typed', async () => {
+    await page.getByRole('button', { name: 'New job' }).click();
+    await page.getByLabel('schedule').fill('*/5 * * * *');
+    await page.getByText(/5 minutes/i).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+  });
+
+  it('makes a job, runs it, and shows its log as it grows', async () => {
+    await make('counter', 'for i in 1 2 3; do echo line $i; sleep 0.4; done');
+    await page.getByRole('button', { name: 'Run now' }).click();
+    const log = page.getByRole('log');
+    await log.getByText('line 1').waitFor();
+    assert.equal((await log.textContent())?.includes('line 3'), false, 'the log is seen before it is whole');
+    await log.getByText('line 3').waitFor();
+    await page.getByText('succeeded').waitFor();
+  });
+
+  it('kills a run', async () => {
+    await make('sleeper', 'echo up; sleep 300');
+    await page.getByRole('button', { name: 'Run now' }).click();
+    await page.getByRole('log').getByText('up').waitFor();
+    await page.getByRole('button', { name: 'Kill' }).click();
+    await page.getByText(/confirmed/).waitFor();
+    await page.getByText('killed', { exact: true }).waitFor();
+  });
+
+  it('pauses, resumes and deletes', async () => {
+    await make('daily', 'true', '0 4 * * *');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText(/Paused by/).waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('heading', { name: 'Jobs' }).waitFor();
+    await page.getByText('counter').waitFor();
+    assert.equal(await page.getByText('daily', { exact: true }).count(), 0);
+  });
+
+  it('shows the workers', async () => {
+    await page.getByRole('link', { name: 'Workers' }).click();
+    await page.getByText('live').waitFor();
+  });
+
+  it('has had nothing to complain about', () => {
+    assert.deepEqual(complaints, []);
+  });
+});

@@ -1,0 +1,79 @@
+import type { Job } from '#core/model/job.ts';
+import type { Run as StoredRun } from '#core/model/run.ts';
+import type { WorkerView } from '#core/model/worker.ts';
+
+type Shown<T, K extends keyof T> = Omit<T, K> & { [P in K]: string | null };
+/** What the API answers: times are ISO texts there. */
+export type Run = Shown<
+  StoredRun,
+  'instant' | 'until' | 'plannedAt' | 'claimedAt' | 'startedAt' | 'endedAt' | 'expireAt'
+> & { lateMs: number | null; durationMs: number | null };
+export type Worker = Shown<WorkerView, 'since' | 'lastBeat'>;
+export interface JobView {
+  job: Job;
+  revision: string;
+  updatedBy: string;
+  paused: { by: string; reason: string; until: string | null } | null;
+  next: string[];
+  last: Run | null;
+  running: Run[];
+}
+export interface Preview {
+  sentence: string;
+  next: { instant: string; local: string; note: string | null }[];
+  warnings: string[];
+}
+export interface Me {
+  name: string;
+  role: 'viewer' | 'operator' | 'editor' | 'admin';
+}
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+export interface LogPart {
+  text: string;
+  from: number;
+  next: number;
+  done: boolean;
+  droppedBytes: number;
+}
+
+/** What the server would not do: `errors` name the fields. */
+export class Problem extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly errors: { path: string; message: string }[];
+  constructor(status: number, code: string, detail: string, errors: Problem['errors']) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.errors = errors;
+  }
+}
+
+/** Calls the API with this browser's token; `unauthorized` is told when that does not stand any more. */
+export function client(token: string, unauthorized: () => void) {
+  return async function call<T>(
+    method: string,
+    path: string,
+    how: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal } = {},
+  ): Promise<T> {
+    const { body, headers = {}, signal } = how;
+    const response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const answer = await response.json();
+    if (response.ok) return answer as T;
+    if (response.status === 401) unauthorized();
+    throw new Problem(response.status, answer.code, answer.detail, answer.errors ?? []);
+  };
+}
+export type Call = ReturnType<typeof client>;

@@ -1,0 +1,111 @@
+import { useQuery } from '@tanstack/preact-query';
+import { useState } from 'preact/hooks';
+import type { JobView, Page } from './api.ts';
+import { Fault, Link, may, type Shared, State, Until } from './parts.tsx';
+
+export function JobsPage({ call, me, go }: Shared) {
+  const [q, setQ] = useState('');
+  const [cursors, setCursors] = useState<string[]>([]);
+  const cursor = cursors.at(-1);
+  const search = new URLSearchParams({
+    limit: '50',
+    ...(q === '' ? {} : { q }),
+    ...(cursor === undefined ? {} : { cursor }),
+  });
+  const { data, error } = useQuery({
+    queryKey: ['jobs', q, cursor],
+    queryFn: () => call<Page<JobView>>('GET', `/jobs?${search}`),
+    refetchInterval: 3_000,
+  });
+  return (
+    <>
+      <div class="d-flex gap-2 mb-3 align-items-center">
+        <h1 class="h3 me-auto mb-0">Jobs</h1>
+        <input
+          class="form-control w-auto"
+          type="search"
+          placeholder="Search"
+          aria-label="Search jobs"
+          value={q}
+          onInput={(event) => {
+            setQ(event.currentTarget.value);
+            setCursors([]);
+          }}
+        />
+        {may(me, 'editor') && (
+          <button type="button" class="btn btn-primary" onClick={() => go('/new')}>
+            New job
+          </button>
+        )}
+      </div>
+      <Fault error={error} />
+      {data?.items.length === 0 && cursor === undefined && (
+        <div class="alert alert-info">
+          {q === '' ? (
+            <>
+              No jobs yet. Make one, or take your crontab over:{' '}
+              <code>crontab -l | npm run -s cli -- import -</code>
+            </>
+          ) : (
+            'No job matches.'
+          )}
+        </div>
+      )}
+      <div class="table-responsive">
+        <table class="table table-hover align-middle">
+          <thead>
+            <tr>
+              <th>Job</th>
+              <th>Schedule</th>
+              <th>Next</th>
+              <th>Last</th>
+            </tr>
+          </thead>
+          <tbody>
+            {data?.items.map(({ job, next, last, paused, running }) => (
+              <tr key={`${job.group}/${job.name}`}>
+                <td>
+                  <Link to={`/jobs/${job.group}/${job.name}`} go={go}>
+                    {job.group === 'default' ? '' : `${job.group}/`}
+                    {job.name}
+                  </Link>{' '}
+                  {!job.enabled && <span class="badge text-bg-secondary">disabled</span>}
+                  {paused && <span class="badge text-bg-warning">paused</span>}
+                  {running.length > 0 && <span class="badge text-bg-primary">{running.length} running</span>}
+                </td>
+                <td>
+                  <code>{job.schedule === null ? 'by hand' : String(job.schedule)}</code>{' '}
+                  <small class="text-body-secondary">{job.schedule === null ? '' : job.timezone}</small>
+                </td>
+                <td>
+                  <Until at={next[0] ?? null} />
+                </td>
+                <td>{last === null ? '-' : <State of={last.state} />}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <div class="d-flex gap-2">
+        {cursors.length > 0 && (
+          <button
+            type="button"
+            class="btn btn-outline-secondary"
+            onClick={() => setCursors(cursors.slice(0, -1))}
+          >
+            Back
+          </button>
+        )}
+        {data?.next && (
+          <button
+            type="button"
+            class="btn btn-outline-secondary"
+            onClick={() => setCursors([...cursors, data.next ?? ''])}
+          >
+            More
+          </button>
+        )}
+      </div>
+    </>
+  );
+}
