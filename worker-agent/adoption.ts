@@ -7,7 +7,7 @@ import { stillRegistered } from '#core/cluster/registration.ts';
 import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
 import type { Entry, KvError, Revision } from '#core/ports/kv.ts';
-import type { AgentDeps } from './context.ts';
+import type { AgentDeps, Guard } from './context.ts';
 import type { HeldRun, Keeper } from './keeper.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
@@ -25,8 +25,7 @@ export function createAdoption(
     keeper: Keeper;
     keeps: Batcher;
     again: (attempt: number, error: KvError) => Promise<boolean>;
-    /** Lets work go on beside; its fault is told. */
-    guard(where: string, work: Promise<unknown>): void;
+    guard: Guard;
   },
 ) {
   const { kv, layout, clock, settings, events, runner, mirror, presence, runs, starter, keeper, guard } =
@@ -75,9 +74,9 @@ export function createAdoption(
   async function resume(one: LiveRun, process: FoundRun | null): Promise<void> {
     events.emit({ type: 'run.adopted', run: one.run, phase: process?.phase ?? 'unknown' });
     if (process?.startedAt != null) runs.started(one, process.startedAt);
-    if (process?.phase === 'ended' && process.end !== null) guard('ended', ended(one, process.end));
     const asked = mirror.kills.get(one.run);
     if (asked !== undefined) runs.kill(one, asked.value);
+    if (process?.phase === 'ended' && process.end !== null) guard('ended', ended(one, process.end));
     if (process?.phase !== 'ended' && process?.phase !== 'running') await starter.resume(one);
   }
 

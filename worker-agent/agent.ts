@@ -10,6 +10,7 @@ import { type AgentDeps, times } from './context.ts';
 import { createKeeper } from './keeper.ts';
 import { createMirror, type MirroredJob } from './mirror.ts';
 import { createOrders } from './orders.ts';
+import { patientReads } from './patient-reads.ts';
 import { createPlanner } from './planner.ts';
 import { createPresence } from './presence.ts';
 import { createRetries } from './retries.ts';
@@ -28,10 +29,11 @@ const reportEvery = 5_000;
  * record. `run` settles after `stop`, with living jobs left alive for the next start to adopt.
  */
 export function createAgent(deps: AgentDeps) {
-  const { settings, kv, layout, clock, events, runner } = deps;
+  const { settings, layout, clock, events, runner } = deps;
   const since = clock.now();
   const ending = new AbortController();
   const timeline = createTimeline(clock);
+  const kv = patientReads(deps.kv, again);
   const mirror = createMirror(deps);
   const presence = createPresence(deps, since);
   /** Jobs in which something has ended since the last turn: their orders are asked once for all. */
@@ -54,7 +56,7 @@ export function createAgent(deps: AgentDeps) {
   const reads = batcher({ kv, outer: () => [], again });
   const keeps = batcher({ kv, outer: under(stillRegistered), again });
 
-  const runs = createRuns(deps, finishes, {
+  const runs = createRuns({ ...deps, guard }, finishes, {
     freed(job) {
       freed.add(job);
       planner.freed(job);
@@ -66,15 +68,28 @@ export function createAgent(deps: AgentDeps) {
     },
     waits: (one) => retries.schedule(one),
   });
-  const starter = createStarter(deps, mirror, presence, runs);
+  const starter = createStarter({ ...deps, guard, mirror, presence, runs, timeline });
   const found = (entry: Entry) => guard('found', adoption.found(entry));
-  const shared = { ...deps, mirror, presence, runs, starter, claims, reads, timeline, found, replace };
+  const shared = {
+    ...deps,
+    kv,
+    guard,
+    mirror,
+    presence,
+    runs,
+    starter,
+    claims,
+    reads,
+    timeline,
+    found,
+    replace,
+  };
   const planner = createPlanner({ ...shared, placeOf });
   const more = { ...shared, hasRoom: () => planner.hasRoom() };
   const retries = createRetries(more);
   const orders = createOrders({ ...more, placeOf: placeOfOrder });
   const keeper = createKeeper({ ...shared, keeps });
-  const adoption = createAdoption({ ...shared, keeper, keeps, again, guard });
+  const adoption = createAdoption({ ...shared, keeper, keeps, again });
 
   /** An expected end of what runs in the background; anything else must be seen. */
   function guard(where: string, work: Promise<unknown>): void {
@@ -249,7 +264,9 @@ export function createAgent(deps: AgentDeps) {
       orders.close();
       await planner.close();
       await runner.stop();
-      await runs.settled();
+      const settled = new AbortController();
+      await Promise.race([runs.settled(), sleep(clock, times.stopWait, settled.signal)]);
+      settled.abort();
       const living = runs.live.size + runs.waiting.size;
       await presence.leave(living);
       ending.abort();

@@ -19,9 +19,12 @@ export interface AgentSettings {
   switchesUser: boolean;
 }
 
-/** What a restarted agent remembers of itself: the lease under which its registration stood. */
+/**
+ * What a restarted agent remembers of itself: the leases under which its registration may stand. Noted down before the
+ * transaction that uses them, since its reply may be lost.
+ */
 export interface Remembered {
-  lease: LeaseId;
+  leases: LeaseId[];
 }
 
 /** Everything an agent touches, handed in. */
@@ -40,6 +43,9 @@ export interface AgentDeps {
   report(load: WorkerLoad): void;
 }
 
+/** Lets work go on beside; a fault of it is told as `agent.fault`, unless the agent is ending. */
+export type Guard = (where: string, work: Promise<unknown>) => void;
+
 /** The protocol's own times, ms (DESIGN.md section 4). */
 export const times = {
   leaseTtl: 10_000,
@@ -55,4 +61,6 @@ export const times = {
   historyWait: 250,
   keeperEvery: 60_000,
   membershipQuiet: 1_000,
+  /** How long a stop waits for ends that are under way: the next start ends what is left. */
+  stopWait: 10_000,
 } as const;

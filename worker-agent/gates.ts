@@ -104,7 +104,7 @@ export function createGates(deps: GatesDeps) {
     gate.armed.delete(lane);
     reserved -= 1;
     // Once the gate is released its wrapper ends by itself: it has no marker.
-    if (gate.phase !== 'released') void runner.disarm(run);
+    if (gate.phase !== 'released') deps.guard('disarm', runner.disarm(run));
   }
 
   function begin(gate: Gate): void {
@@ -122,7 +122,7 @@ export function createGates(deps: GatesDeps) {
       Math.min(times.lead + gate.lanes.size * leadPerRunMs, gate.leadCapMs, longestLeadMs),
     );
     await Promise.race([timeline.reached(gate.instant - lead), closed]);
-    if (!closing) for (const lane of [...gate.lanes]) void deps.claim(lane, gate);
+    if (!closing) for (const lane of [...gate.lanes]) deps.guard('claim', deps.claim(lane, gate));
     else for (const lane of [...gate.lanes]) leave(lane);
     if (!closing || gate.claimed.size > 0) await timeline.reached(gate.instant);
     await release(gate);
@@ -150,7 +150,7 @@ export function createGates(deps: GatesDeps) {
       if (lane === undefined) continue;
       if (gate.armed.get(lane)?.run !== run) {
         // It left while it was being armed.
-        if (refused === null) void runner.disarm(run);
+        if (refused === null) deps.guard('disarm', runner.disarm(run));
       } else if (refused === null) deps.events.emit({ type: 'run.armed', run });
       else {
         // It is claimed all the same: the start by itself says in the ledger why it can't be.

@@ -7,7 +7,7 @@ import { durationMs } from '#core/model/duration.ts';
 import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
 import { blankRun, type Run, type Trigger } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
-import { type AgentDeps, times } from './context.ts';
+import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Mirror, MirroredOrder } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Runs } from './runs.ts';
@@ -38,6 +38,7 @@ export function createOrders(
     starter: Starter;
     claims: Batcher;
     timeline: Timeline;
+    guard: Guard;
     hasRoom(): boolean;
     /** This worker's place for a job, whether or not the job is still there; null: not its business. */
     placeOf(job: JobId): number | null;
@@ -66,7 +67,7 @@ export function createOrders(
 
   function wake(one: Pending, at: number): void {
     one.cancelWake?.();
-    one.cancelWake = timeline.at(at, () => void attempt(one));
+    one.cancelWake = timeline.at(at, () => deps.guard('order', attempt(one)));
   }
 
   async function attempt(one: Pending): Promise<void> {
@@ -92,6 +93,10 @@ export function createOrders(
     const why = mayNotStart(job?.record ?? null, now, triggers[value.kind]);
     if (why === 'paused') return wake(one, now + longestWaitMs);
     if (job === undefined || why !== null) return settle(order, 'cancelled', why ?? 'deleted');
+    // A save that changed what is due, or a pause, came after the backlog was handed over: none of it is due any more.
+    const { floor, floorWhy } = job.record;
+    if (value.kind === 'catch-up' && value.next !== null && value.next <= floor)
+      return settle(order, 'skipped', floorWhy === 'created' ? 'edited' : floorWhy);
     if (!deps.hasRoom()) return wake(one, now + times.margin);
     await claim(one, order);
   }
@@ -172,7 +177,7 @@ export function createOrders(
     one.waits = 0;
     const live = runs.add({ run, job: order.job, lane, spec, running, mod, fence });
     deps.events.emit({ type: 'run.claimed', run, fence });
-    void starter.startNow(live);
+    deps.guard('start', starter.startNow(live));
   }
 
   /** The lane is taken, or the mirror is behind: asked again after 1, 2, 4 .. 60 s, or when the lane is freed. */
@@ -186,7 +191,11 @@ export function createOrders(
   }
 
   /** Ends an order that will not run (any more), with its record. */
-  async function settle(order: MirroredOrder, state: 'missed' | 'cancelled', reason: string): Promise<void> {
+  async function settle(
+    order: MirroredOrder,
+    state: 'missed' | 'cancelled' | 'skipped',
+    reason: string,
+  ): Promise<void> {
     const { value, job } = order;
     const spec = mirror.jobs.get(job)?.record.job ?? null;
     const lane = spec?.mode === 'all' || order.id.includes('~') ? settings.id : oneLane;

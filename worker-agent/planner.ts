@@ -15,7 +15,7 @@ import { durationMs } from '#core/model/duration.ts';
 import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
-import { type AgentDeps, times } from './context.ts';
+import { type AgentDeps, type Guard, times } from './context.ts';
 import { createGates, type Gate } from './gates.ts';
 import type { Lane } from './lane.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
@@ -32,6 +32,7 @@ export interface PlannerDeps extends AgentDeps {
   claims: Batcher;
   reads: Batcher;
   timeline: Timeline;
+  guard: Guard;
   /** This worker's place among those that may try this job: 0 home, 1 and 2 deputies, null: not at all. */
   placeOf(job: MirroredJob): { place: number; runnable: boolean } | null;
   /** A running key under my name that I know nothing of. */
@@ -49,8 +50,21 @@ const pageSize = 1_000;
  * gate or for a time, or is busy with one transaction; never two of these.
  */
 export function createPlanner(deps: PlannerDeps) {
-  const { kv, layout, clock, settings, mirror, presence, runs, starter, claims, reads, timeline, events } =
-    deps;
+  const {
+    kv,
+    layout,
+    clock,
+    settings,
+    mirror,
+    presence,
+    runs,
+    starter,
+    claims,
+    reads,
+    timeline,
+    events,
+    guard,
+  } = deps;
   const lanes = new Map<JobId, Lane>();
   /** Lanes that wait for a free slot, longest first. */
   const starved = new Set<Lane>();
@@ -125,7 +139,10 @@ export function createPlanner(deps: PlannerDeps) {
     if (job !== undefined && verdict?.do === 'wait' && gates.stands(lane, verdict.at, job.mod)) return;
     gates.leave(lane);
     if (job === undefined) return;
-    if (verdict === null) return void load(lane);
+    if (verdict === null) {
+      guard('load', load(lane));
+      return;
+    }
     if (verdict.do === 'rest') return;
     if (verdict.do === 'wait') {
       const { instant, at } = verdict;
@@ -140,7 +157,7 @@ export function createPlanner(deps: PlannerDeps) {
       if (lane.place > 0) lane.loaded = false;
       return;
     }
-    void act(lane, job, verdict);
+    guard('act', act(lane, job, verdict));
   }
 
   /** A claim's lead is never more than half the interval. */
@@ -433,7 +450,7 @@ export function createPlanner(deps: PlannerDeps) {
       fence: mod,
     });
     events.emit({ type: 'run.claimed', run, fence: mod });
-    void runs.owe(owed);
+    guard('owe', runs.owe(owed));
     const handed = gate !== null && gates.hand(lane, gate, one);
     if (!handed) gates.leave(lane);
     plan(lane);

@@ -2,7 +2,7 @@ import { goAway, type Registration, register, rewrite } from '#core/cluster/regi
 import { Refusal } from '#core/model/refusal.ts';
 import type { WorkerRecord } from '#core/model/worker.ts';
 import { sleep } from '#core/ports/clock.ts';
-import { KvError } from '#core/ports/kv.ts';
+import { KvError, type LeaseId } from '#core/ports/kv.ts';
 import { type AgentDeps, times } from './context.ts';
 
 /**
@@ -40,12 +40,18 @@ export function createPresence(deps: AgentDeps, since: number) {
     return times.leaseTtl - times.margin - passed;
   }
 
+  /** The leases of this id that were noted down and may still hold a registration, newest last. */
+  let leases: LeaseId[] = [];
+  async function remember(lease: LeaseId): Promise<void> {
+    leases = [...leases.slice(-7), lease];
+    await memory.save({ leases });
+  }
+
   /** One try to be registered; the standing registration when it isn't ours to take. */
   async function take(): Promise<Registration | null> {
     const at = mark();
-    const answer = await register(kv, layout, record(), times.leaseTtl);
+    const answer = await register(kv, layout, record(), times.leaseTtl, remember);
     if ('mine' in answer) {
-      await memory.save({ lease: answer.mine.lease });
       mine = answer.mine;
       sent = at;
       return mine;
@@ -56,13 +62,19 @@ export function createPresence(deps: AgentDeps, since: number) {
   return {
     /** Registers for the first time. What an earlier life of this data folder left standing is taken down first. */
     async enter(stop: AbortSignal): Promise<void> {
-      const remembered = await memory.load();
-      if (remembered !== null) await kv.revoke(remembered.lease);
-      const began = clock.boot();
+      leases = (await memory.load())?.leases ?? [];
+      let began = clock.boot();
       while (!stop.aborted) {
-        if ((await take()) !== null) {
-          lost = false;
-          return;
+        try {
+          for (const lease of leases) await kv.revoke(lease);
+          if ((await take()) !== null) {
+            lost = false;
+            return;
+          }
+        } catch (error) {
+          // The store is away or slow: asked again until it is there.
+          if (!(error instanceof KvError)) throw error;
+          began = clock.boot();
         }
         if (clock.boot() - began > times.leaseTtl + 2 * times.margin)
           throw new Refusal(
@@ -128,9 +140,13 @@ export function createPresence(deps: AgentDeps, since: number) {
     /** A planned stop: with living runs the registration stays for a while, so that the next start adopts them. */
     async leave(living: number): Promise<void> {
       if (mine === null) return;
-      if (living === 0) return await kv.revoke(mine.lease);
-      const lease = await goAway(kv, layout, record(), mine, times.awayTtl);
-      if (lease !== null) await memory.save({ lease });
+      try {
+        if (living === 0) await kv.revoke(mine.lease);
+        else await goAway(kv, layout, record(), mine, times.awayTtl, remember);
+      } catch (error) {
+        // The store is away: no goodbye then. The lease ends by itself, and the next start adopts what it finds.
+        if (!(error instanceof KvError)) throw error;
+      }
     },
 
     /** Writes the registration anew, after something about this worker has changed. */

@@ -9,8 +9,9 @@ export function rememberedIn(dir: string): AgentDeps['memory'] {
     async load() {
       try {
         const read: unknown = JSON.parse(await readFile(file, 'utf8'));
-        return typeof read === 'object' && read !== null && 'lease' in read && typeof read.lease === 'string'
-          ? { lease: read.lease }
+        const leases = typeof read === 'object' && read !== null && 'leases' in read ? read.leases : null;
+        return Array.isArray(leases) && leases.every((lease) => typeof lease === 'string')
+          ? { leases }
           : null;
       } catch {
         // Missing at the first start; torn by a crash it tells no more than that, and the old lease ends by itself.

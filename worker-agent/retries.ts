@@ -3,7 +3,7 @@ import { claimRetry } from '#core/cluster/claim.ts';
 import { decode, RunningValue } from '#core/cluster/records.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
-import { type AgentDeps, times } from './context.ts';
+import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Runs, WaitingRun } from './runs.ts';
@@ -19,6 +19,7 @@ export function createRetries(
     starter: Starter;
     claims: Batcher;
     timeline: Timeline;
+    guard: Guard;
     hasRoom(): boolean;
   },
 ) {
@@ -27,11 +28,11 @@ export function createRetries(
   let open = true;
 
   function schedule(one: WaitingRun): void {
-    timeline.at(one.running.notBefore, () => void attempt(one.run));
+    timeline.at(one.running.notBefore, () => deps.guard('retry', attempt(one.run)));
   }
 
   function later(run: RunId): void {
-    timeline.at(clock.now() + times.margin, () => void attempt(run));
+    timeline.at(clock.now() + times.margin, () => deps.guard('retry', attempt(run)));
   }
 
   /** Cancels it if it must not start any more. */
@@ -95,7 +96,7 @@ export function createRetries(
     /** A job was saved, paused or deleted, or a kill was asked for: what waits for nothing is cancelled at once. */
     review(jobs: ReadonlySet<JobId> | null, killed: ReadonlySet<RunId> | null): void {
       for (const one of [...runs.waiting.values()])
-        if (jobs?.has(one.job) || killed?.has(one.run)) void attempt(one.run);
+        if (jobs?.has(one.job) || killed?.has(one.run)) deps.guard('retry', attempt(one.run));
     },
     close(): void {
       open = false;

@@ -54,6 +54,8 @@ export interface FoundRun {
 }
 
 export interface KillReport {
+  /** False: nothing of it had been started, nothing will be, and no `ended` comes. */
+  started: boolean;
   signalledAt: number;
   /** When nothing of the run was alive any more. */
   confirmedAt: number;
@@ -88,7 +90,7 @@ export interface Runner {
   release(gate: string, deadlineBootMs: number): Promise<void>;
   /** Takes the marker away and ends the wrapper. False: too late, the command has started (or has never been armed). */
   disarm(run: RunId): Promise<boolean>;
-  /** The kill ladder; resolves when nothing of the run lives. `ended` comes besides, with how: killed. */
+  /** The kill ladder; resolves when nothing of the run lives. `ended` comes besides, with how: killed. What is armed is un-armed. */
   kill(run: RunId, how: { signal: string; graceMs: number }): Promise<KillReport>;
   /** Forgets the run and its directory, once all of it is in the ledger. */
   forget(run: RunId): Promise<void>;

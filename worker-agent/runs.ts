@@ -8,7 +8,7 @@ import type { Job } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun, lateMs, type Run } from '#core/model/run.ts';
 import type { Entry, Revision } from '#core/ports/kv.ts';
-import { type AgentDeps, times } from './context.ts';
+import { type AgentDeps, type Guard, times } from './context.ts';
 import type { RunEnd, RunPlan } from './runner.ts';
 
 /** A run whose key is mine, from its claim to its finish. */
@@ -58,8 +58,8 @@ function heldBy(entry: Entry): string | null {
 const maxOwed = 10_000;
 
 /** Every run of this agent, and how each of them ends. */
-export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) {
-  const { clock, layout, ledger, runner, events, settings } = deps;
+export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher, see: RunsEvents) {
+  const { clock, layout, ledger, runner, events, settings, guard } = deps;
   const live = new Map<RunId, LiveRun>();
   const waiting = new Map<RunId, WaitingRun>();
   const ending = new Set<Promise<void>>();
@@ -124,7 +124,7 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
     one.phase = 'started';
     one.record = { ...one.record, state: 'running', startedAt: at };
     events.emit({ type: 'run.started', run: one.run, at, lateMs: lateMs(one.record) });
-    void note(one.record);
+    guard('note', note(one.record));
   }
 
   /** Into the spool if it can be had; the key and, at the end, `owed/` say the same, so a full disk loses nothing. */
@@ -190,6 +190,8 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
     const next = record.kill === null ? following(one, one.spec, record.state, endedAt) : null;
     await settle(one, record, next);
     live.delete(one.run);
+    // A start that was under way when the end was decided may have armed it since.
+    if (record.startedAt === null) await runner.disarm(one.run);
     await runner.forget(one.run);
     events.emit({ type: 'run.ended', run: one.run, record });
     see.freed(one.job);
@@ -222,7 +224,7 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
         mod = standing.mod;
         continue;
       }
-      if (result.succeeded && owes) void repay([record]);
+      if (result.succeeded && owes) guard('repay', repay([record]));
       if (next !== null) {
         const key = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
         if (key !== undefined)
@@ -249,10 +251,11 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
 
   /** Records that a decision has put under owed/ go the same way as a run's. */
   async function owe(records: readonly Run[]): Promise<void> {
-    if (records.length > 0 && (await note(...records))) void repay(records);
+    if (records.length > 0 && (await note(...records))) guard('repay', repay(records));
   }
 
-  function ended(one: LiveRun, end_: RunEnd): Promise<void> {
+  function ended(one: LiveRun, found: RunEnd): Promise<void> {
+    const end_ = byOurLadder(one, found);
     const { state, reason } = judge(one.spec, end_);
     return end(one, {
       state,
@@ -265,6 +268,22 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
       droppedBytes: end_.droppedBytes,
       tail: end_.tail,
     });
+  }
+
+  /**
+   * A ladder that an earlier life of this agent began has left no more than a signal's exit status, or none at all: what was asked to be
+   * killed was killed, and what ended so after its timeout was timed out.
+   */
+  function byOurLadder(one: LiveRun, found: RunEnd): RunEnd {
+    if (found.how === 'not_started') return one.record.kill === null ? found : { ...found, how: 'killed' };
+    const signalled = found.how === 'vanished' || (found.how === 'exited' && (found.exitCode ?? 0) > 128);
+    if (!signalled) return found;
+    if (one.record.kill !== null) return { ...found, how: 'killed', exitCode: null };
+    const { timeout } = one.spec;
+    const limit = timeout === null || found.startedAt === null ? null : found.startedAt + durationMs(timeout);
+    return found.how === 'exited' && limit !== null && found.endedAt >= limit
+      ? { ...found, how: 'timed_out', exitCode: null }
+      : found;
   }
 
   /** A waiting attempt that will not start. */
@@ -314,23 +333,21 @@ export function createRuns(deps: AgentDeps, finishes: Batcher, see: RunsEvents) 
 
   async function carryOut(one: LiveRun, asked: KillValue): Promise<void> {
     const base = { by: asked.by, requestedAt: asked.at };
-    if (one.phase === 'claimed' && (await runner.disarm(one.run))) {
-      const at = clock.now();
-      one.record = { ...one.record, kill: { ...base, signalledAt: at, confirmedAt: at, certain: true } };
-      one.killing = null;
-      void end(one, { state: 'killed', reason: `killed by ${asked.by} before it started`, endedAt: at });
-      return;
-    }
     const signal = asked.signal ?? one.spec.killSignal;
     const graceMs = asked.graceMs ?? durationMs(one.spec.killGrace);
     one.record = {
       ...one.record,
       kill: { ...base, signalledAt: clock.now(), confirmedAt: null, certain: null },
     };
-    void note(one.record);
-    const report = await runner.kill(one.run, { signal, graceMs });
+    guard('note', note(one.record));
+    const { started: begun, ...report } = await runner.kill(one.run, { signal, graceMs });
     one.record = { ...one.record, kill: { ...base, ...report } };
     events.emit({ type: 'run.killed', run: one.run, certain: report.certain });
+    if (begun || one.phase !== 'claimed') return;
+    // Nothing of it has started and nothing will: no end is coming that could be waited for.
+    one.killing = null;
+    const reason = `killed by ${asked.by} before it started`;
+    guard('end', end(one, { state: 'killed', reason, endedAt: report.confirmedAt }));
   }
 
   return {

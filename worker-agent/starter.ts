@@ -1,17 +1,20 @@
 import { onTimeMs } from '#core/decide/due.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
 import { durationMs } from '#core/model/duration.ts';
-import type { AgentDeps } from './context.ts';
+import type { AgentDeps, Guard } from './context.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { LiveRun, Runs } from './runs.ts';
+import type { Timeline } from './timeline.ts';
 
 /** A start that fails for no fault of the job (the lease ran out meanwhile, ...) is tried again this often. */
 const maxStarts = 3;
 
 /** Brings claimed runs to their start: at a gate that others share, or at once. */
-export function createStarter(deps: AgentDeps, mirror: Mirror, presence: Presence, runs: Runs) {
-  const { clock, runner } = deps;
+export function createStarter(
+  deps: AgentDeps & { mirror: Mirror; presence: Presence; runs: Runs; timeline: Timeline; guard: Guard },
+) {
+  const { clock, runner, mirror, presence, runs, timeline, guard } = deps;
 
   /** Un-arms and ends a claimed run that must not start any more; false: it may, or has. */
   async function barred(one: LiveRun): Promise<boolean> {
@@ -19,12 +22,13 @@ export function createStarter(deps: AgentDeps, mirror: Mirror, presence: Presenc
     if (why === null) return false;
     await runner.disarm(one.run);
     if (one.phase !== 'claimed') return false;
-    void runs.end(one, { state: 'skipped', reason: why, endedAt: clock.now() });
+    guard('end', runs.end(one, { state: 'skipped', reason: why, endedAt: clock.now() }));
     return true;
   }
 
   function mine(one: LiveRun): boolean {
-    return one.phase === 'claimed' && presence.incarnation() === one.running.incarnation;
+    const { phase, killing, running } = one;
+    return phase === 'claimed' && killing === null && presence.incarnation() === running.incarnation;
   }
 
   /** Writes the marker. */
@@ -36,10 +40,12 @@ export function createStarter(deps: AgentDeps, mirror: Mirror, presence: Presenc
   /** Arms, marks and releases a run by itself. What stops it meanwhile (kill, lost lease, delete) has the last word. */
   async function startNow(one: LiveRun): Promise<void> {
     one.starts += 1;
+    // Claimed ahead of its time, or the clock was set back since: never early by the own clock.
+    await timeline.reached(one.running.notBefore);
     await runner.disarm(one.run);
     if (!mine(one) || (await barred(one))) return;
     const refused = (await runner.arm([runs.planOf(one, one.run)])).get(one.run) ?? null;
-    if (one.phase !== 'claimed') return;
+    if (!mine(one)) return void (await runner.disarm(one.run));
     if (refused !== null) return refuse(one, refused);
     await mark(one);
     if (mine(one) && !(await barred(one)) && mine(one))
@@ -49,7 +55,7 @@ export function createStarter(deps: AgentDeps, mirror: Mirror, presence: Presenc
   /** A run that this host can't start: said in the ledger, and retried as any failure. */
   function refuse(one: LiveRun, { code, reason }: { code: string; reason: string }): void {
     deps.events.emit({ type: 'run.refused', run: one.run, code, reason });
-    void runs.end(one, { state: 'failed', reason, endedAt: clock.now() });
+    guard('end', runs.end(one, { state: 'failed', reason, endedAt: clock.now() }));
   }
 
   /** Whether a run that should have started may still do so. */

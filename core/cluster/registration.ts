@@ -10,15 +10,18 @@ export interface Registration {
 
 /**
  * Registers a worker under a lease of `ttlMs`. The compare (no such registration) lets one of two agents with one id
- * see the other: then the answer is the registration that stands.
+ * see the other: then the answer is the registration that stands. `granted` notes the lease down before it is used: should the
+ * reply be lost, the next start must know what to take down.
  */
 export async function register(
   kv: Kv,
   layout: Layout,
   record: WorkerRecord,
   ttlMs: number,
+  granted: (lease: LeaseId) => Promise<void>,
 ): Promise<{ mine: Registration } | { standing: Entry }> {
   const lease = await kv.grant(ttlMs);
+  await granted(lease);
   const key = layout.worker(record.id);
   const answer = await kv.txn({
     compare: [{ key, target: 'create', op: '=', revision: '0' }],
@@ -57,8 +60,10 @@ export async function goAway(
   record: WorkerRecord,
   mine: Registration,
   awayMs: number,
+  granted: (lease: LeaseId) => Promise<void>,
 ): Promise<LeaseId | null> {
   const lease = await kv.grant(awayMs);
+  await granted(lease);
   const away = { ...record, state: 'away' as const };
   const done = await rewrite(kv, layout, away, { ...mine, lease });
   await kv.revoke(done ? mine.lease : lease);

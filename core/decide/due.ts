@@ -141,7 +141,9 @@ function decideBacklog({ record, now, held }: LaneView, backlog: Backlog): Verdi
   if (policy === 'all' && first < last) {
     const from =
       held !== null ? Math.min(held, schedule.next(opens - 1) ?? last) : (schedule.next(opens - 1) ?? last);
-    const oldest = Math.max(first, Math.min(from, last));
+    let oldest = Math.max(first, Math.min(from, last));
+    // The order begins with an instant that nobody left out; `last` is one.
+    while (left.has(oldest)) oldest = schedule.next(oldest) ?? last;
     const missed = apart(
       schedule,
       lower,

@@ -20,7 +20,7 @@ interface Watched {
   plan: RunPlan;
   phase: 'armed' | 'released' | 'started' | 'ended';
   ending: 'killed' | 'timed_out' | null;
-  killing: Promise<KillReport> | null;
+  killing: Promise<Omit<KillReport, 'started'>> | null;
   cancelTimeout: (() => void) | null;
 }
 
@@ -74,9 +74,11 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     const marked = files !== undefined && (mistakes.ignoresMarker || files.claimed !== null);
     const released = mistakes.ignoresGo ? (go ?? { deadlineBoot: Infinity, wall: host.now() }) : go;
     const inTime = released !== null && (mistakes.ignoresDeadline || host.boot() < released.deadlineBoot);
-    if (files === undefined || !marked || !inTime || files.started !== null) return gone(process);
-    files.started = host.now();
-    begin(process, files, released);
+    if (files === undefined || !marked || !inTime || files.started !== null) gone(process);
+    else {
+      files.started = host.now();
+      begin(process, files, released);
+    }
   }
 
   function begin(process: Process, files: RunFiles, go: Go): void {
@@ -190,7 +192,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     why: 'killed' | 'timed_out',
     signal: string,
     graceMs: number,
-  ): Promise<KillReport> {
+  ): Promise<Omit<KillReport, 'started'>> {
     one.ending ??= why;
     one.killing ??= climb(one.plan.run, one.ending, signal, graceMs);
     return one.killing;
@@ -201,7 +203,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     why: 'killed' | 'timed_out',
     signal: string,
     graceMs: number,
-  ): Promise<KillReport> {
+  ): Promise<Omit<KillReport, 'started'>> {
     const signalledAt = host.now();
     const process = host.processes.get(run);
     if (process !== undefined && process.state === 'running') {
@@ -236,6 +238,20 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     }
     watched.delete(run);
     return { ...base, startedAt: files.started, phase: 'ended', end: endOf(one, files) };
+  }
+
+  async function disarm(run: RunId): Promise<boolean> {
+    const one = watched.get(run);
+    const files = host.files.get(run);
+    if (life.dead || one === undefined || files === undefined) return false;
+    if (one.phase === 'started' || files.started !== null) return false;
+    files.started = 'barred';
+    one.phase = 'ended';
+    watched.delete(run);
+    host.processes.get(run)?.die('signal');
+    host.files.delete(run);
+    await life.delay(chance.between(0, 3));
+    return true;
   }
 
   return {
@@ -294,24 +310,14 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
       await life.delay(0);
     },
 
-    async disarm(run) {
-      const one = watched.get(run);
-      const files = host.files.get(run);
-      if (life.dead || one === undefined || files === undefined) return false;
-      if (one.phase === 'started' || files.started !== null) return false;
-      files.started = 'barred';
-      one.phase = 'ended';
-      watched.delete(run);
-      host.processes.get(run)?.die('signal');
-      host.files.delete(run);
-      await life.delay(chance.between(0, 3));
-      return true;
-    },
+    disarm,
 
     async kill(run, { signal, graceMs }) {
+      if (watched.get(run)?.phase === 'armed') await disarm(run);
       const one = watched.get(run);
-      if (one === undefined) return { signalledAt: host.now(), confirmedAt: host.now(), certain: true };
-      return await end(one, 'killed', signal, graceMs);
+      const at = host.now();
+      if (one === undefined) return { started: false, signalledAt: at, confirmedAt: at, certain: true };
+      return { ...(await end(one, 'killed', signal, graceMs)), started: true };
     },
 
     async forget(run) {

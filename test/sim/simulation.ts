@@ -245,12 +245,13 @@ class Simulation {
       case 'stop':
         if (agent === null || machine.stopping) return;
         machine.stopping = true;
-        return this.#guard(
+        this.#guard(
           'stop',
           agent.stop().then(() => {
             if (machine.agent === agent) this.#restart(machine, ms);
           }),
         );
+        return;
       case 'reboot':
         agent?.life.kill();
         host.reboot();
@@ -278,7 +279,8 @@ class Simulation {
         return;
       }
       case 'compact':
-        return this.#guard('compact', this.#compact());
+        this.#guard('compact', this.#compact());
+        return;
       case 'diskFull':
         host.diskFull = true;
         later(() => {

@@ -117,7 +117,7 @@ export function createRunner(options: RunnerOptions): Runner {
     why: 'killed' | 'timed_out',
     signal: string,
     graceMs: number,
-  ): Promise<KillReport> {
+  ): Promise<Omit<KillReport, 'started'>> {
     one.ending ??= why;
     one.killing ??= climb(
       one.plan.run,
@@ -246,6 +246,21 @@ export function createRunner(options: RunnerOptions): Runner {
     return { ...base, startedAt: one.startedAt, phase: 'ended', end: endOf(one, clock.now()) };
   }
 
+  async function disarm(run: RunId): Promise<boolean> {
+    const one = live.get(run);
+    if (one === undefined) return false;
+    if (one.phase === 'started' || !one.dir.bar()) return false;
+    one.phase = 'ended';
+    live.delete(run);
+    one.child?.kill('SIGKILL');
+    await one.gone;
+    one.tail.close();
+    cgroups.remove(run);
+    one.dir.remove();
+    closeUnused(one.plan.gate);
+    return true;
+  }
+
   return {
     async adopt(handlers) {
       see = handlers;
@@ -295,26 +310,16 @@ export function createRunner(options: RunnerOptions): Runner {
       arrange();
     },
 
-    async disarm(run) {
-      const one = live.get(run);
-      if (one === undefined) return false;
-      if (one.phase === 'started' || !one.dir.bar()) return false;
-      one.phase = 'ended';
-      live.delete(run);
-      one.child?.kill('SIGKILL');
-      await one.gone;
-      one.tail.close();
-      cgroups.remove(run);
-      one.dir.remove();
-      closeUnused(one.plan.gate);
-      return true;
-    },
+    disarm,
 
     async kill(run, { signal, graceMs }) {
+      if (live.get(run)?.phase === 'armed') await disarm(run);
       const one = live.get(run);
-      const now = clock.now();
-      if (one === undefined) return { signalledAt: now, confirmedAt: now, certain: cgroups.available };
-      return await end(one, 'killed', signal, graceMs);
+      if (one !== undefined) return { ...(await end(one, 'killed', signal, graceMs)), started: true };
+      // An agent killed in the middle of a ladder leaves what the wrapper's end does not show: it is looked for by its tag.
+      const how = { signal: `SIG${signal}` as NodeJS.Signals, graceMs };
+      const report = await climb(run, null, how, { clock, cgroups, inCgroup: cgroups.available });
+      return { ...report, started: false };
     },
 
     async forget(run) {

@@ -15,7 +15,7 @@ export async function climb(
   group: number | null,
   how: { signal: NodeJS.Signals; graceMs: number },
   deps: { clock: Clock; cgroups: Cgroups; inCgroup: boolean },
-): Promise<KillReport> {
+): Promise<Omit<KillReport, 'started'>> {
   const { clock, cgroups, inCgroup } = deps;
   const living = () => new Set([...cgroups.members(run), ...processesOf(run, group)]);
   const send = (name: NodeJS.Signals) => {

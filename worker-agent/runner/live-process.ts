@@ -20,7 +20,7 @@ export interface LiveProcess {
   releasedAt: number;
   /** Why our ladder is ending it. */
   ending: 'killed' | 'timed_out' | null;
-  killing: Promise<KillReport> | null;
+  killing: Promise<Omit<KillReport, 'started'>> | null;
   cancelTimeout: (() => void) | null;
   /** Resolves when the wrapper is gone. */
   gone: Promise<void>;
