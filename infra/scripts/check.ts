@@ -1,38 +1,16 @@
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { findAdvice, runChecks } from './testing/checks.ts';
 
-/** One of the checks: its name, and the command that says yes by ending with 0. */
-const checks: [string, string[]][] = [
-  ['types', ['tsc', '-p', '.']],
-  ['types of the site', ['tsc', '-p', 'web']],
-  ['lint and format', ['biome', 'check', '.']],
-  ['room walls', ['node', '--test', 'test/rooms.test.ts']],
-];
+// npm run check [-- --advice]
 
-function run([name, [command = '', ...args]]: [string, string[]]): Promise<boolean> {
-  return new Promise((resolve) => {
-    const child = spawn(`node_modules/.bin/${command}`, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    child.stdout.on('data', (data) => {
-      output += data;
-    });
-    child.stderr.on('data', (data) => {
-      output += data;
-    });
-    child.on('close', (code) => {
-      console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${name}`);
-      if (code !== 0) console.log(output);
-      resolve(code === 0);
-    });
-  });
+const checks = await runChecks(new AbortController().signal);
+for (const { name, ok, output } of checks) {
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}`);
+  if (!ok) console.log(`${output}\n`);
 }
-
-/** The lock file must work with whatever registry somebody uses. */
-function lockNamesNoHost(): boolean {
-  const named = /"resolved":/.test(readFileSync('package-lock.json', 'utf8'));
-  console.log(`${named ? 'FAIL' : 'ok  '} lock file names no registry`);
-  return !named;
-}
-
-const results = [lockNamesNoHost(), ...(await Promise.all(checks.map(run)))];
-process.exitCode = results.every(Boolean) ? 0 : 1;
+const advice = findAdvice();
+if (process.argv.includes('--advice')) for (const line of advice) console.log(`     ${line}`);
+else if (advice.length > 0)
+  console.log(
+    `     ${advice.length} places to look at (long files, exports nobody asks for): npm run check -- --advice`,
+  );
+process.exitCode = checks.every(({ ok }) => ok) ? 0 : 1;

@@ -1,0 +1,38 @@
+import { availableParallelism } from 'node:os';
+import { filesUnder } from '../sources/project-files.ts';
+
+export interface Ring {
+  name: string;
+  /** What its tests are about, for `npm test -- --help`. */
+  about: string;
+  /** Files at a time. One where tests watch real time and would disturb each other. */
+  concurrency: number;
+  /** The reason why it cannot run on this machine, if there is one. */
+  missing?: () => Promise<string | undefined>;
+}
+
+const atOnce = Math.max(2, availableParallelism());
+
+/** In the order in which they run: the quick and the telling first. */
+export const rings: readonly Ring[] = [
+  { name: 'unit', about: 'pure functions and single parts', concurrency: atOnce },
+  { name: 'contract', about: 'one suite per port, against every implementation', concurrency: atOnce },
+  { name: 'sim', about: 'many agents, a virtual clock, one seed one history', concurrency: atOnce },
+  { name: 'api', about: 'routes without a socket', concurrency: atOnce },
+  { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
+  { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
+  { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
+];
+
+/** `npm test -- fast`: what a person runs after every change. */
+export const fastRings: readonly string[] = ['unit', 'contract', 'api'];
+
+export function filesOf(ring: Ring): string[] {
+  return filesUnder(`test/${ring.name}`).filter((path) => path.endsWith('.test.ts'));
+}
+
+async function missingBrowser(): Promise<string | undefined> {
+  const { findChromium } = await import('#test/browser/chromium.ts');
+  const found = findChromium();
+  return 'missing' in found ? found.missing : undefined;
+}
