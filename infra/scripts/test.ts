@@ -67,6 +67,7 @@ async function runOne(ring: Ring, files: readonly string[]): Promise<Tally> {
   const { tally, report, durationMs } = await runRing(files, {
     concurrency: ring.concurrency,
     deadlineMs,
+    graceMs: 3_000,
     stop: stop.signal,
   });
   say(ring.name, tally, durationMs);

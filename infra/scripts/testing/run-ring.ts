@@ -19,14 +19,14 @@ export interface RingOptions {
   concurrency: number;
   /** After this the ring is killed, with what it started, and has failed. */
   deadlineMs: number;
+  /** How long a process that a test ended may take to be gone. */
+  graceMs: number;
   /** Ends the ring early, as Ctrl-C does. */
   stop: AbortSignal;
 }
 
 /** A hanging test is named by itself long before the ring's own deadline. */
 const testTimeoutMs = 600_000;
-/** How long a process that a test ended may take to be gone. */
-const graceMs = 3_000;
 
 /**
  * Runs test files by `node --test`, in a session of their own with a temporary folder of their own. A process or a file
@@ -53,7 +53,8 @@ export async function runRing(files: readonly string[], options: RingOptions): P
       // A session of its own: a test may kill its group, and we kill it at the deadline.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, CRONFLEET_TEST_RING: tag, TMPDIR: temp },
+      // Without NODE_TEST_CONTEXT: the runner's own tests run rings, and node refuses a test run inside one.
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, CRONFLEET_TEST_RING: tag, TMPDIR: temp },
     },
   );
   let told = '';
@@ -72,7 +73,7 @@ export async function runRing(files: readonly string[], options: RingOptions): P
   const onStop = () => void endEarly('was stopped');
   options.stop.addEventListener('abort', onStop, { once: true });
   const deadline = setTimeout(
-    () => void endEarly(`did not end within ${options.deadlineMs / 60_000} minutes`),
+    () => void endEarly(`did not end within ${options.deadlineMs / 1000} s`),
     options.deadlineMs,
   );
   const exit = await new Promise<string>((resolve) => {
@@ -82,7 +83,7 @@ export async function runRing(files: readonly string[], options: RingOptions): P
   });
   clearTimeout(deadline);
   options.stop.removeEventListener('abort', onStop);
-  const left = await leftoversOf(tag, graceMs);
+  const left = await leftoversOf(tag, options.graceMs);
   if (left.length > 0 && problems.length === 0)
     problems.push(
       `left processes running:${left.map(({ pid, command }) => `\n    ${pid} ${command}`).join('')}`,
