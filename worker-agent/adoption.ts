@@ -31,6 +31,9 @@ export function createAdoption(
   const { kv, layout, clock, settings, events, runner, mirror, presence, runs, starter, keeper, guard } =
     deps;
 
+  /** What this host's directories held at the start and no key has been matched with yet. Without it a living run would be started again. */
+  const found = new Map<RunId, FoundRun>();
+
   /** Where adoptions go, and under which incarnation. */
   interface Hand {
     batch: Batcher;
@@ -54,11 +57,13 @@ export function createAdoption(
   }
 
   /** Takes up a key that this life of the agent does not know, and goes on from where its process is. */
-  async function takeUp(at: HeldRun, process: FoundRun | null, hand: Hand): Promise<void> {
+  async function takeUp(at: HeldRun, hand: Hand): Promise<void> {
     const moved = await move(at, hand);
     if (moved === null || runs.live.has(at.run)) return;
     const key = { ...moved, run: at.run, job: at.job, lane: at.lane, fence: at.entry.create };
     if (at.value.state === 'waiting') return runs.wait(key);
+    const process = found.get(at.run) ?? null;
+    found.delete(at.run);
     const known = process?.plan.job ?? mirror.jobs.get(at.job)?.record.job;
     const { group, name } = parseRunId(at.run);
     const one = runs.add({ ...key, spec: known ?? v.parse(Job, { group, name }) });
@@ -130,30 +135,42 @@ export function createAdoption(
 
   return {
     ended,
+    /** Takes in what this host's directories hold, before anything is adopted. */
+    know(processes: readonly FoundRun[]): void {
+      for (const process of processes) found.set(process.plan.run, process);
+    },
+    /** A process that was found alive has ended before its key was adopted. */
+    endedBefore(run: RunId, end: RunEnd): void {
+      const process = found.get(run);
+      if (process !== undefined) found.set(run, { ...process, phase: 'ended', end });
+    },
     /**
-     * Adopts every key under my name, before anything is claimed. `processes` is what a restarted host found; none after a lost
-     * registration. Gives how many keys there are.
+     * Adopts every key under my name, before anything is claimed: after a start, and after a lost registration. Gives how many keys
+     * there are.
      */
-    async adoptAll(processes: readonly FoundRun[]): Promise<number> {
+    async adoptAll(): Promise<number> {
       const incarnation = presence.lastIncarnation();
       if (incarnation === null) return 0;
       const outer = () => stillRegistered(layout, settings.id, incarnation);
       const hand: Hand = { batch: batcher({ kv, again: deps.again, outer }), incarnation };
-      const found = new Map<RunId, FoundRun>(processes.map((one) => [one.plan.run, one]));
       const held = new Set<RunId>();
       const work: Promise<void>[] = [];
       for await (const at of keeper.held()) {
         if (at.value.worker !== settings.id) continue;
         held.add(at.run);
         const known = runs.live.get(at.run) ?? runs.waiting.get(at.run);
-        if (known === undefined) work.push(takeUp(at, found.get(at.run) ?? null, hand));
+        if (known === undefined) work.push(takeUp(at, hand));
         else work.push(move(at, hand).then((moved) => void (moved !== null && Object.assign(known, moved))));
       }
       await Promise.all(work);
       for (const one of [...runs.live.values()])
         if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
       for (const one of [...runs.waiting.values()]) if (!held.has(one.run)) runs.waiting.delete(one.run);
-      for (const process of processes) if (!held.has(process.plan.run)) guard('orphan', orphan(process));
+      for (const [run, process] of found) {
+        if (held.has(run)) continue;
+        found.delete(run);
+        guard('orphan', orphan(process));
+      }
       return held.size;
     },
     /** A key under my name and incarnation that I know nothing of: it is taken up by moving it, so that a stale sight of it does nothing. */
@@ -164,10 +181,13 @@ export function createAdoption(
       const incarnation = presence.incarnation();
       if (key === null || lane === undefined || run === undefined || !read.ok || incarnation === null) return;
       if (read.value.worker !== settings.id || runs.live.has(run) || runs.waiting.has(run)) return;
-      await takeUp({ entry, job: key.job, lane, run, value: read.value }, null, {
-        batch: deps.keeps,
-        incarnation,
-      });
+      await takeUp(
+        { entry, job: key.job, lane, run, value: read.value },
+        {
+          batch: deps.keeps,
+          incarnation,
+        },
+      );
     },
   };
 }

@@ -219,8 +219,10 @@ export function createAgent(deps: AgentDeps) {
         ended(run, end) {
           const one = runs.live.get(run);
           if (one !== undefined) guard('ended', adoption.ended(one, end));
+          else adoption.endedBefore(run, end);
         },
       });
+      adoption.know(processes);
       await presence.enter(stop);
       if (stop.aborted) return;
       const until = AbortSignal.any([stop, ending.signal]);
@@ -240,12 +242,12 @@ export function createAgent(deps: AgentDeps) {
         },
         listed.resolve,
       );
-      const renewing = presence.run(ending.signal, { adopt: () => adoption.adoptAll([]), reborn });
+      const renewing = presence.run(ending.signal, { adopt: () => adoption.adoptAll(), reborn });
       const failed = Promise.all([following, renewing]).then(() => {});
       await Promise.race([listed.promise, failed, aborted(stop)]);
       if (!stop.aborted) {
         lookAround();
-        const adopted = await adoption.adoptAll(processes);
+        const adopted = await adoption.adoptAll();
         events.emit({
           type: 'agent.registered',
           worker: settings.id,

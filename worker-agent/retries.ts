@@ -86,6 +86,11 @@ export function createRetries(
       if (entry !== undefined) runs.waiting.set(one.run, { ...one, mod: entry.mod });
       return later(one.run);
     }
+    if (runs.live.has(one.run)) {
+      // A look at the lane was faster than the claim's own answer, and has taken it up.
+      runs.waiting.delete(one.run);
+      return;
+    }
     const live = runs.add({ ...one, spec: job.record.job, running, mod: entry?.mod ?? result.revision });
     deps.events.emit({ type: 'run.claimed', run: one.run, fence: one.fence });
     await starter.startNow(live);

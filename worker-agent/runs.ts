@@ -54,6 +54,12 @@ function heldBy(entry: Entry): string | null {
   return read.ok ? read.value.worker : null;
 }
 
+/** Whether an attempt still waits under this key. */
+function waits(entry: Entry): boolean {
+  const read = decode(RunningValue, entry);
+  return read.ok && read.value.state === 'waiting';
+}
+
 /** In a long outage of History, beyond this many the spool alone holds what is owed. */
 const maxOwed = 10_000;
 
@@ -225,8 +231,10 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
         continue;
       }
       if (result.succeeded && owes) guard('repay', repay([record]));
-      if (next !== null) {
-        const key = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
+      // Refused because an earlier try was applied, the next attempt may have been found, and even claimed, since.
+      if (next !== null && !live.has(next.run) && !waiting.has(next.run)) {
+        const stands = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
+        const key = stands !== undefined && 'value' in stands && !waits(stands) ? undefined : stands;
         if (key !== undefined)
           wait({ ...next, job: basis.job, lane: basis.lane, mod: key.mod, fence: key.create });
       }

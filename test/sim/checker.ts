@@ -3,7 +3,7 @@ import type { Layout } from '#core/cluster/keys.ts';
 import { splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, JobValue, RunningValue } from '#core/cluster/records.ts';
 import { jobId, parseRunId, type RunId } from '#core/model/ids.ts';
-import type { JobRecord } from '#core/model/job.ts';
+import type { Job, JobRecord } from '#core/model/job.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import type { Host, Stamp } from './host.ts';
@@ -128,10 +128,24 @@ function claimedVersions({ stamps, log, layout }: Evidence): Violation[] {
       return [
         { property: 'P5', at: start, what: `${run} started, and its job was disabled before the claim` },
       ];
-    return JSON.stringify(read.value.job) === JSON.stringify(plan.job)
+    // A claim whose host knows nothing of it any more starts what stands now.
+    const later = log.changes.some(
+      ({ change, at }) =>
+        at <= start &&
+        change.type === 'put' &&
+        change.entry.key === layout.job(jobId(group, name)) &&
+        BigInt(change.entry.mod) > BigInt(claim) &&
+        sameJob(change.entry, plan.job),
+    );
+    return entry !== null && (sameJob(entry, plan.job) || later)
       ? []
-      : [{ property: 'P5', at: start, what: `${run} started another version than stood at its claim` }];
+      : [{ property: 'P5', at: start, what: `${run} started a version that was replaced before its claim` }];
   });
+}
+
+function sameJob(entry: Entry, job: Job): boolean {
+  const read = decode(JobValue, entry);
+  return read.ok && JSON.stringify(read.value.job) === JSON.stringify(job);
 }
 
 /** The revision at which this run's key became claimed: its creation, or a waiting attempt's claim. */

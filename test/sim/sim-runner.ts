@@ -206,7 +206,8 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
   ): Promise<Omit<KillReport, 'started'>> {
     const signalledAt = host.now();
     const process = host.processes.get(run);
-    if (process !== undefined && process.state === 'running') {
+    if (process?.state === 'blocked') process.die('signal');
+    else if (process !== undefined) {
       const ended = new Promise<void>((resolve) => process.gone.add(() => life.deliver(resolve)));
       process.term(why);
       if (signal === 'KILL') process.die('signal');
