@@ -122,16 +122,19 @@ function checkCondition(id: JobId, seen: StoredJob | null, { match, absent }: Co
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** Whether the old job has due instants that nobody has decided: only then the floor has something below it to account for. */
+/**
+ * Whether the old job has instants that were due and that nobody has decided: only then the floor has something below it to account
+ * for. What an earlier move of the floor has left there counts, too.
+ */
 async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord): Promise<boolean> {
-  const schedule = before.job.enabled ? scheduleOf(before.job) : null;
-  const newest = schedule?.prev(now() + 1) ?? null;
-  if (newest === null || newest <= before.floor) return false;
   const { entries } = await kv.range({
     key: layout.cursor(jobId(before.job.group, before.job.name), oneLane),
   });
   const read = entries[0] === undefined ? null : decode(CursorValue, entries[0]);
-  return read?.ok !== true || read.value.instant < newest;
+  const cursor = read?.ok ? read.value.instant : before.createdAt;
+  if (before.floorWhy !== 'created' && cursor < before.floor) return true;
+  const newest = scheduleOf(before.job)?.prev(now() + 1) ?? null;
+  return newest !== null && newest > Math.max(cursor, before.floor);
 }
 
 /**
