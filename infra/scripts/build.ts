@@ -1,0 +1,59 @@
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { build } from 'esbuild';
+import { projectFolder, readPackage } from './sources/project-files.ts';
+
+/** Where the program lies in the folder that ships: as deep as in the project, so it finds package.json and the site alike. */
+export const programPath = 'worker-agent/cli/cronfleet.mjs';
+
+/**
+ * Makes `folder` into all that a server needs beside Node 24: the command line with the daemons that it launches in one file,
+ * the built site, and a package.json that `npm install -g FOLDER` takes. Nothing of node_modules is needed there.
+ */
+export async function buildProgram(folder: string): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  const program = join(folder, programPath);
+  mkdirSync(dirname(program), { recursive: true });
+  await build({
+    absWorkingDir: projectFolder,
+    entryPoints: ['worker-agent/cli/main.ts'],
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    // Stack traces name our functions; the file is a program, not a download.
+    minify: false,
+    legalComments: 'eof',
+    logLevel: 'warning',
+    banner: {
+      // pino and prom-client are CommonJS and call require for built-ins.
+      js: "#!/usr/bin/env node\nimport { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);",
+    },
+  });
+  chmodSync(program, 0o755);
+  const { version } = readPackage();
+  const meta = {
+    name: 'cronfleet',
+    version,
+    license: 'Apache-2.0',
+    type: 'module',
+    engines: { node: '>=24' },
+    bin: { cronfleet: programPath },
+  };
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(meta, null, 2)}\n`);
+  writeFileSync(join(folder, 'LICENSE'), readFileSync(join(projectFolder, 'LICENSE')));
+  const site = join(projectFolder, 'dist/site');
+  if (existsSync(site)) cpSync(site, join(folder, 'dist/site'), { recursive: true });
+}
+
+if (import.meta.main) {
+  // The site builds itself where it is older than its sources.
+  process.chdir(projectFolder);
+  await import('./build-site.ts');
+  const folder = resolve('dist/cronfleet');
+  await buildProgram(folder);
+  console.log(
+    `dist/cronfleet: run ${join('dist/cronfleet', programPath)} with Node 24, or npm install -g ./dist/cronfleet`,
+  );
+}
