@@ -114,11 +114,12 @@ export function createPlanner(deps: PlannerDeps) {
 
   function verdictOf(lane: Lane, job: MirroredJob, now: number): Verdict {
     // Mode all counts from when this worker came, where it has not decided anything yet.
-    const floor =
+    const { since } = presence;
+    const { floor, createdAt } = job.record;
+    const record =
       lane.lane !== oneLane && lane.cursor === null
-        ? Math.max(job.record.floor, presence.since)
-        : job.record.floor;
-    const record = floor === job.record.floor ? job.record : { ...job.record, floor };
+        ? { ...job.record, floor: Math.max(floor, since), createdAt: Math.max(createdAt, since) }
+        : job.record;
     const view = { record, schedule: job.schedule, cursor: lane.cursor, now, held: lane.held };
     return trim(lane.runnable ? decideLane(view) : decideUnfit(view));
   }

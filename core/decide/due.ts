@@ -63,13 +63,7 @@ export function decideLane(view: LaneView): Verdict {
       ? { do: 'rest' }
       : { do: 'wait', at: record.paused.until, instant: null };
 
-  const floor = floorOf(record, now);
-  const records: Stretch[] = [];
-  let lower = view.cursor ?? floor.at;
-  if (floor.at > lower) {
-    if (floor.why !== 'created') records.push(...stretch(schedule, lower, floor.at, 'skipped', floor.why));
-    lower = floor.at;
-  }
+  const { lower, records } = settled(view, schedule);
   const first = schedule.next(lower);
   if (first === null || first > now) {
     if (records.length > 0) return { do: 'decide', cursor: lower, records };
@@ -96,16 +90,27 @@ export function decideUnfit(view: LaneView): Verdict {
   const { record, schedule, now } = view;
   if (!record.job.enabled || schedule === null || isPaused(record.paused, now)) return decideLane(view);
   const waitsMs = record.job.catchUp === 'none' ? onTimeMs : durationMs(record.job.catchUpWindow);
-  const lower = Math.max(view.cursor ?? record.floor, floorOf(record, now).at);
+  const { lower, records } = settled(view, schedule);
   const first = schedule.next(lower);
+  if (records.length > 0 && (first === null || first + waitsMs > now))
+    return { do: 'decide', cursor: lower, records };
   if (first === null) return { do: 'rest' };
   if (first + waitsMs > now) return { do: 'wait', at: first + waitsMs, instant: null };
   const through = schedule.prev(now - waitsMs + 1) ?? first;
   return {
     do: 'decide',
     cursor: through,
-    records: stretch(schedule, lower, through, 'missed', 'no worker fits it'),
+    records: [...records, ...stretch(schedule, lower, through, 'missed', 'no worker fits it')],
   };
+}
+
+/** Where due begins, with what the stretch between cursor and floor is recorded as. A lane that nobody has decided yet begins with its job. */
+function settled({ record, cursor, now }: LaneView, schedule: Instants): { lower: number; records: Stretch[] } {
+  const floor = floorOf(record, now);
+  const from = cursor ?? Math.min(record.createdAt, floor.at);
+  if (floor.at <= from) return { lower: from, records: [] };
+  const records = floor.why === 'created' ? [] : stretch(schedule, from, floor.at, 'skipped', floor.why);
+  return { lower: floor.at, records };
 }
 
 interface Backlog {
