@@ -120,14 +120,13 @@ export function createAdoption(
       ...{ instant, attempt, losses, covers, trigger, order, by, env },
     };
     const job: JobId = `${plan.job.group}/${plan.job.name}`;
-    // mod '0' holds for no key: its finish changes nothing in the store.
     const one = runs.add({
       run: plan.run,
       job,
       lane: plan.lane,
       spec: plan.job,
       running,
-      mod: '0',
+      mod: null,
       fence: process.fence ?? '0',
     });
     await resume(one, process);

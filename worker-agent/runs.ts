@@ -19,8 +19,8 @@ export interface LiveRun {
   /** The version that was claimed. */
   spec: Job;
   running: RunningValue;
-  /** mod revision of its key as I last put it. */
-  mod: Revision;
+  /** mod revision of its key as I last put it; null: the key is gone, and only the record is left to be written. */
+  mod: Revision | null;
   fence: Revision;
   /** claimed: nothing has started yet. started: the wrapper was released, or adopted alive. */
   phase: 'claimed' | 'started' | 'ending';
@@ -193,7 +193,8 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       expireAt: endedAt + durationMs(one.spec.retention),
     };
     one.record = record;
-    const next = record.kill === null ? following(one, one.spec, record.state, endedAt) : null;
+    const next =
+      record.kill === null && one.mod !== null ? following(one, one.spec, record.state, endedAt) : null;
     await settle(one, record, next);
     live.delete(one.run);
     // A start that was under way when the end was decided may have armed it since.
@@ -205,7 +206,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
 
   /** Spool, History, then the key: a crash between any two repeats what is safe to repeat. */
   async function settle(
-    basis: { job: JobId; lane: string; run: RunId; mod: Revision },
+    basis: { job: JobId; lane: string; run: RunId; mod: Revision | null },
     record: Run,
     next: Following | null,
   ): Promise<void> {
@@ -213,7 +214,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     const acked = spooled && (await ledger.acked(record.id, times.historyWait));
     const owes = !acked && (!spooled || owed < maxOwed);
     let { mod } = basis;
-    for (;;) {
+    while (mod !== null) {
       const piece = finish(
         layout,
         { ...basis, mod },

@@ -199,7 +199,7 @@ function policyOf(stamp: Stamp, stamps: readonly Stamp[]): string {
 }
 
 /** Each start has one terminal record, and it says what the process did. */
-function records({ stamps, history, scenario, hosts, endAt }: Evidence): Violation[] {
+function records({ stamps, history, scenario, hosts, log, layout, endAt }: Evidence): Violation[] {
   const hostOffset = hosts[0]?.wallOffset ?? 0;
   const found: Violation[] = [];
   for (const stamp of stamps) {
@@ -208,6 +208,7 @@ function records({ stamps, history, scenario, hosts, endAt }: Evidence): Violati
       found.push({ property, at: stamp.start, what: `${stamp.run} ${what}` });
     const record = history.records.get(stamp.run);
     if (stamp.end === null || stamp.end > endAt - 20_000) continue;
+    if (log.present.has(layout.owing(stamp.run))) continue;
     if (record === undefined || !isTerminal(record.state))
       wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
     else if (record.state === 'lost') {
@@ -218,6 +219,7 @@ function records({ stamps, history, scenario, hosts, endAt }: Evidence): Violati
   }
   for (const record of history.records.values()) {
     const last = Math.max(record.startedAt ?? 0, record.claimedAt ?? 0) - hostOffset - epoch;
+    if (log.present.has(layout.owing(record.id))) continue;
     if (!isTerminal(record.state) && last > endAt - 60_000) continue;
     if (!isTerminal(record.state))
       found.push({ property: 'P2', at: endAt, what: `${record.id} has no terminal record: ${record.state}` });
