@@ -105,7 +105,10 @@ export function decideUnfit(view: LaneView): Verdict {
 }
 
 /** Where due begins, with what the stretch between cursor and floor is recorded as. A lane that nobody has decided yet begins with its job. */
-function settled({ record, cursor, now }: LaneView, schedule: Instants): { lower: number; records: Stretch[] } {
+function settled(
+  { record, cursor, now }: LaneView,
+  schedule: Instants,
+): { lower: number; records: Stretch[] } {
   const floor = floorOf(record, now);
   const from = cursor ?? Math.min(record.createdAt, floor.at);
   if (floor.at <= from) return { lower: from, records: [] };

@@ -45,7 +45,7 @@ function weekdays(field: Field): string {
   const values = valuesIn(field);
   if (values.length === 7) return 'every day';
   const parts = weekdayParts(field, 'every ');
-  return parts.length === 1 && parts[0]?.includes(' to ') ? `from ${parts[0]}` : `on ${joined(parts)}`;
+  return parts.length === 1 && parts[0]?.includes(' to ') ? parts[0] : `on ${joined(parts)}`;
 }
 
 function weekdayParts(field: Field, each: string): string[] {

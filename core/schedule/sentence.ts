@@ -33,7 +33,9 @@ function cronPhrase(cron: Cron, seconds: readonly number[]): string {
   const time = timePhrase(cron, seconds);
   const days = daysPhrase(cron.fields);
   // "Every minute every day" says no more than "every minute".
-  return days === 'every day' && isAll(cron.fields.hour, 24) ? time : `${time} ${days}`;
+  if (days === 'every day' && isAll(cron.fields.hour, 24)) return time;
+  // "Monday to Friday" after "from 09:00 to 17:59" wants a breath; all other days begin with a small word.
+  return /^[A-Z]/.test(days) ? `${time}, ${days}` : `${time} ${days}`;
 }
 
 function exceptPhrase(text: string): string {

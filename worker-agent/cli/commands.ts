@@ -474,13 +474,11 @@ export const commands: Command[] = [
       if (what !== 'create' || name === undefined)
         throw new Usage('token create NAME --role R, token ls, or token revoke ID');
       const group = text(context.flags.group);
-      const made = await context
-        .api()
-        .send('POST', '/tokens', {
-          name,
-          role: text(context.flags.role) ?? 'viewer',
-          groups: group === undefined ? null : [group],
-        });
+      const made = await context.api().send('POST', '/tokens', {
+        name,
+        role: text(context.flags.role) ?? 'viewer',
+        groups: group === undefined ? null : [group],
+      });
       return show<{ token: string }>(context, made, ({ token }) => token);
     },
   },
