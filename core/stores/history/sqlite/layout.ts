@@ -1,8 +1,9 @@
 import type { Layout } from '../../sqlite/open-database.ts';
 
 /**
- * `due` is what lists are sorted by: the instant, or when a manual run was asked for. What is filtered or summed stands in columns
- * of its own; the whole record is `body`.
+ * `due` is what lists are sorted by: the instant, or when a manual run was asked for; then the attempt, then `seq`, the order of
+ * arrival, which never changes. So every list is a walk along one index and its cursor is three numbers. What is filtered
+ * or summed stands in columns of its own; the whole record is `body`.
  */
 export const historyLayout: Layout = {
   what: 'history',
@@ -10,17 +11,16 @@ export const historyLayout: Layout = {
   steps: [
     `
     CREATE TABLE run (
-      id TEXT PRIMARY KEY, grp TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, worker TEXT, cause TEXT NOT NULL,
-      due INTEGER NOT NULL, attempt INTEGER NOT NULL, instant INTEGER, until INTEGER, count INTEGER NOT NULL,
-      duration INTEGER, late INTEGER, expire INTEGER, body TEXT NOT NULL
+      seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, grp TEXT NOT NULL, name TEXT NOT NULL, cause TEXT NOT NULL,
+      due INTEGER NOT NULL, attempt INTEGER NOT NULL, instant INTEGER, state TEXT NOT NULL, worker TEXT,
+      until INTEGER, count INTEGER NOT NULL, duration INTEGER, late INTEGER, expire INTEGER, body TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX run_due ON run (due, attempt, id);
-    CREATE INDEX run_group ON run (grp, due, attempt, id);
-    CREATE INDEX run_job ON run (grp, name, due, attempt, id);
-    CREATE INDEX run_state ON run (state, due, attempt, id);
-    CREATE INDEX run_worker ON run (worker, due, attempt, id);
-    CREATE INDEX run_cause ON run (cause, due, attempt, id);
-    CREATE INDEX run_instant ON run (grp, name, instant);
+    CREATE INDEX run_due ON run (due, attempt);
+    CREATE INDEX run_group ON run (grp, due, attempt);
+    CREATE INDEX run_job ON run (grp, name, due, attempt);
+    CREATE INDEX run_state ON run (state, due, attempt);
+    CREATE INDEX run_worker ON run (worker, due, attempt);
+    CREATE INDEX run_cause ON run (cause, due, attempt);
     CREATE INDEX run_until ON run (grp, name, until) WHERE until IS NOT NULL;
     CREATE INDEX run_expire ON run (expire) WHERE expire IS NOT NULL;
     CREATE INDEX run_stats ON run (due, grp, state, count, duration, late);

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { History, LogChunk, LogRead } from '#core/ports/history.ts';
+import type { LogChunk, LogRead } from '#core/ports/history.ts';
 import { transaction } from '../../sqlite/transaction.ts';
 
 interface Piece {
@@ -14,13 +14,6 @@ export function logsTable(db: DatabaseSync) {
     'SELECT offset, data FROM log WHERE run = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
   );
   const after = db.prepare('SELECT offset, data FROM log WHERE run = ? AND offset > ? ORDER BY offset');
-  const runsOf = db.prepare(
-    'SELECT id, due FROM run WHERE grp = ? AND name = ? AND due >= ? ORDER BY due DESC, attempt DESC, id DESC',
-  );
-  const pieces = db.prepare('SELECT offset, at, data FROM log WHERE run = ? ORDER BY offset');
-  const expire = db.prepare(
-    'DELETE FROM log WHERE rowid IN (SELECT rowid FROM log WHERE expire <= ? LIMIT 500)',
-  );
 
   function* from(run: string, at: number): Generator<Piece> {
     const first = before.get(run, at);
@@ -57,47 +50,5 @@ export function logsTable(db: DatabaseSync) {
       }
       return { data: Buffer.concat(parts), from: start, next, dropped };
     },
-    search({ group, name, text, since, maxBytes, limit }: Parameters<History['search']>[0]) {
-      const lines: Awaited<ReturnType<History['search']>>['lines'] = [];
-      let left = maxBytes;
-      for (const { id } of runsOf.iterate(group, name, since)) {
-        const run = String(id);
-        for (const { line, offset, at } of linesOf(pieces.iterate(run))) {
-          left -= line.length;
-          if (line.includes(text)) lines.push({ run, at, offset, line: line.slice(0, 4_096) });
-          if (left <= 0 || lines.length >= limit) return { lines, complete: false };
-        }
-      }
-      return { lines, complete: true };
-    },
-    expire: (now: number) => expire.run(now),
   };
-}
-
-/** Lines with where they began in the output; a gap ends a line. */
-function* linesOf(
-  pieces: Iterable<Record<string, unknown>>,
-): Generator<{ line: string; offset: number; at: number }> {
-  let rest: Uint8Array = new Uint8Array();
-  let start = 0;
-  let at = 0;
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  for (const piece of pieces) {
-    const offset = Number(piece.offset);
-    const data = piece.data as Uint8Array;
-    if (offset !== start + rest.length) {
-      if (rest.length > 0) yield { line: text(rest), offset: start, at };
-      rest = new Uint8Array();
-      start = offset;
-    }
-    at = Number(piece.at);
-    let whole = Buffer.concat([rest, data]);
-    for (let end = whole.indexOf(10); end >= 0; end = whole.indexOf(10)) {
-      yield { line: text(whole.subarray(0, end)), offset: start, at };
-      whole = whole.subarray(end + 1);
-      start += end + 1;
-    }
-    rest = whole;
-  }
-  if (rest.length > 0) yield { line: text(rest), offset: start, at };
 }

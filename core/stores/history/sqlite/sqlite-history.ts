@@ -1,109 +1,92 @@
-import type { WorkerLoad } from '#core/model/worker.ts';
 import type { Clock } from '#core/ports/clock.ts';
-import type { AuditEntry, History } from '#core/ports/history.ts';
+import type { History } from '#core/ports/history.ts';
 import { openDatabase } from '../../sqlite/open-database.ts';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { sqliteError } from '../../sqlite/sqlite-error.ts';
+import { logWaiters } from '../log-waiters.ts';
+import { auditTable } from './audit-table.ts';
+import { expiry } from './expiry.ts';
 import { historyLayout } from './layout.ts';
+import { loadsTable } from './loads-table.ts';
+import { searchLogs } from './log-search.ts';
 import { logsTable } from './logs-table.ts';
+import { runList } from './run-list.ts';
 import { runsTable } from './runs-table.ts';
+import { readStats } from './stats.ts';
 
-/** The ledger, the logs and the audit in one SQLite file; `:memory:` for tests. Reference time is the host's own. */
-export function sqliteHistory({
-  file,
-  clock,
-}: {
-  file: string;
-  clock: Clock;
-}): History & { plan: ReturnType<typeof runsTable>['plan'] } {
+/** Pages of the index walks and of the rows they end at: a burst of runs otherwise reads them again for every save. */
+const cacheKiB = 16_384;
+/** A checkpoint copies each page once, however often it changed since the last: with 1,000, SQLite's own, each burst is one. */
+const checkpointPages = 4_000;
+
+/** A history, and for tests how it finds what a list asks for. */
+export type SqliteHistory = History & Pick<ReturnType<typeof runList>, 'plan'>;
+
+/**
+ * The ledger, the logs and the audit in one SQLite file; `:memory:` for tests. Reference time is the host's own. Other
+ * programs may read the file meanwhile. Refusals on opening are openDatabase's; a write that the disk refuses throws an
+ * Error that names the file, and has saved nothing.
+ */
+export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): SqliteHistory {
   const db = openDatabase(file, historyLayout, { exclusive: false });
+  db.exec(`PRAGMA cache_size = -${cacheKiB}; PRAGMA wal_autocheckpoint = ${checkpointPages}`);
   const runs = runsTable(db);
+  const lists = runList(db);
   const logs = logsTable(db);
-  const waiting = new Map<string, Set<() => void>>();
-  const addAudit = db.prepare('INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?)');
-  const putLoad = db.prepare('INSERT OR REPLACE INTO load VALUES (?, ?)');
-  const allLoads = db.prepare('SELECT body FROM load ORDER BY id');
-
-  function grown(run: string): void {
-    for (const wake of waiting.get(run) ?? []) wake();
-  }
+  const audits = auditTable(db);
+  const expired = expiry(db);
+  const loads = loadsTable(db);
+  const waiting = logWaiters(clock);
+  let closed = false;
 
   return {
-    plan: runs.plan,
+    plan: lists.plan,
     now: async () => clock.now(),
     async saveRuns(records) {
-      runs.save(records);
-      for (const { id } of records) grown(id);
+      writing(file, () => runs.save(records));
+      for (const { id } of records) waiting.wake(id);
     },
     async saveLogs(chunks) {
-      logs.save(chunks);
-      for (const run of new Set(chunks.map((chunk) => chunk.run))) grown(run);
+      writing(file, () => logs.save(chunks));
+      for (const run of new Set(chunks.map((chunk) => chunk.run))) waiting.wake(run);
     },
     run: async (id) => runs.one(id),
-    runs: async (query) => runs.list(query),
+    runs: async (query) => lists.list(query),
     covering: async (group, name, instant) => runs.covering(group, name, instant),
     latest: async (jobs) => runs.latest(jobs),
     log: async (run, from, maxBytes) => logs.read(run, from, maxBytes),
-    search: async (query) => logs.search(query),
-    stats: async (query) => runs.stats(query),
-    async addAudit(entry) {
-      const group = entry.job?.split('/')[0] ?? null;
-      addAudit.run(entry.id, entry.at, entry.who, entry.job, group, JSON.stringify(entry));
-    },
-    async audit(query) {
-      const parts: string[] = [];
-      const values: (string | number)[] = [];
-      const add = (sql: string, ...given: (string | number)[]) => {
-        parts.push(sql);
-        values.push(...given);
-      };
-      if (query.from !== undefined) add('at >= ?', query.from);
-      if (query.to !== undefined) add('at < ?', query.to);
-      if (query.who !== undefined) add('who = ?', query.who);
-      if (query.job !== undefined) add('job = ?', query.job);
-      if (query.groups !== undefined)
-        add(`(grp IS NULL OR +grp IN (${query.groups.map(() => '?').join(', ')}))`, ...query.groups);
-      if (query.cursor !== undefined)
-        add('(at, id) < (?, ?)', ...decodeCursor(query.cursor, ['number', 'string']));
-      const where = parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`;
-      const rows = db
-        .prepare(`SELECT body FROM audit ${where} ORDER BY at DESC, id DESC LIMIT ?`)
-        .all(...values, query.limit + 1);
-      const found = rows.map((row): AuditEntry => JSON.parse(String(row.body)));
-      const items = found.slice(0, query.limit);
-      const last = items.at(-1);
-      return {
-        items,
-        next: found.length > items.length && last !== undefined ? encodeCursor([last.at, last.id]) : null,
-      };
-    },
-    async saveLoad(load) {
-      putLoad.run(load.id, JSON.stringify(load));
-    },
-    loads: async () => allLoads.all().map((row): WorkerLoad => JSON.parse(String(row.body))),
+    search: (query) => searchLogs(db, query, turn),
+    stats: (query) => readStats(db, query, turn),
+    addAudit: async (entry) => writing(file, () => audits.add(entry)),
+    audit: async (query) => audits.list(query),
+    saveLoad: async (load) => writing(file, () => loads.save(load)),
+    loads: async () => loads.all(),
     async expire(now) {
-      logs.expire(now);
-      return runs.expire(now);
+      let gone = 0;
+      for (let some: number | null = 0; some !== null && !closed; await turn()) {
+        some = writing(file, () => expired.slice(now));
+        gone += some ?? 0;
+      }
+      return gone;
     },
-    waitForLog(run, ms, stop) {
-      return new Promise((resolve) => {
-        if (stop.aborted) return resolve();
-        const wakers = waiting.get(run) ?? new Set();
-        waiting.set(run, wakers);
-        const done = () => {
-          cancel();
-          stop.removeEventListener('abort', done);
-          wakers.delete(done);
-          if (wakers.size === 0) waiting.delete(run);
-          resolve();
-        };
-        const cancel = clock.after(ms, done);
-        wakers.add(done);
-        stop.addEventListener('abort', done, { once: true });
-      });
-    },
+    waitForLog: waiting.wait,
     async close() {
-      for (const wakers of waiting.values()) for (const wake of [...wakers]) wake();
+      if (closed) return;
+      closed = true;
+      waiting.wakeAll();
       db.close();
     },
   };
+}
+
+/** Everything here is synchronous: between two slices of something long, whatever else is due has its turn. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** SQLite's own errors do not say which file they are about. */
+function writing<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const found = sqliteError(error);
+    throw found ? new Error(`history ${file}: cannot write: ${found.text}`, { cause: error }) : error;
+  }
 }
