@@ -100,6 +100,7 @@ export function generate(random: () => number): Case {
   else from = Date.UTC(2600, 0) + Math.floor(random() * 7_300 * 365 * DAY);
   if (often(0.5)) from = Math.floor(from / 60_000) * 60_000;
 
+  // The dialect's years begin with 1970.
   const year = new Date(from).getUTCFullYear();
   const five = [minute(), hour(), day(), monthly(), weekday()];
   const shape = random();
@@ -112,7 +113,7 @@ export function generate(random: () => number): Case {
         : [
             second(),
             ...five,
-            pick([`${year}`, `${year}-${year + 3}`, `${year - 2},${year + 2}`, '*/2', '*']),
+            pick([`${year}`, `${year}-${year + 3}`, `${Math.max(1970, year - 2)},${year + 2}`, '*/2', '*']),
           ];
 
   const one: Case = { expr: words.join(' '), zone, dst: pick(['vixie', 'vixie', 'skip', 'both']), from };
