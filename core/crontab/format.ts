@@ -1,94 +1,193 @@
 import type { Job } from '#core/model/job.ts';
+import { cronFault } from './fields.ts';
+import { type Flavour, joinCommand } from './input.ts';
+import { losses, obstacle, schedulesOf } from './losses.ts';
+import { cronPath } from './parse.ts';
+import { own, remarkLines } from './remark.ts';
+import { writeVariable } from './variable.ts';
 
-/** What of a job a crontab has no word for, where it differs from what cron does anyway. */
-function losses(job: Job): string[] {
-  const lost: string[] = [];
-  if (job.overlap !== 'allow') lost.push(`overlap ${job.overlap}`);
-  if (job.catchUp !== 'none') lost.push(`catchUp ${job.catchUp}`);
-  if (job.retry.attempts > 0) lost.push(`retry ${job.retry.attempts}`);
-  if (job.timeout !== null) lost.push(`timeout ${job.timeout}`);
-  if (job.notify.length > 0) lost.push('notify');
-  return lost;
+export interface FormatOptions {
+  /** system: with the user column. */
+  kind: 'user' | 'system';
+  /** The zone of the machine whose cron shall read it: its lines need no CRON_TZ. */
+  zone: string;
+  /** Whose table a user's one is; other users' jobs are not put into it. */
+  owner?: string;
+  homeOf?: (user: string) => string | null;
+  flavour?: Flavour;
 }
 
-/** Why a job can't stand in a crontab at all; null: it can. */
-function obstacle(job: Job): string | null {
-  const schedules = schedulesOf(job);
-  if (job.argv !== null) return 'runs a list of arguments without a shell';
-  if (schedules.length === 0) return 'runs by hand only';
-  if (!job.enabled) return 'is disabled';
-  if (job.except.length > 0 || job.startAt !== null || job.endAt !== null)
-    return 'leaves times out (except, startAt, endAt)';
-  if (job.dst !== 'vixie') return `treats clock changes otherwise (dst ${job.dst})`;
-  if (job.mode === 'all') return 'runs on every worker';
-  const odd = schedules.find((one) => !isPlain(one));
-  if (odd !== undefined) return `its schedule ${JSON.stringify(odd)} has no form in a crontab`;
-  if (/[\n\r]/.test(job.command ?? '')) return 'its command has several lines';
-  if (job.stdin !== null && !job.stdin.endsWith('\n')) return 'its input does not end with a new line';
-  if (job.cwd !== null && job.cwd !== job.env.HOME) return `runs in ${job.cwd}, which is not its HOME`;
-  if (Object.values(job.env).some((value) => /[\n\r]/.test(value)))
-    return 'a variable of it has several lines';
-  return null;
+/** A job that has its lines, before it is known which variables stand above it. */
+interface Draft {
+  job: Job;
+  lines: string[];
+  user: string | null;
+  /** Everything that its command is to find, but for LOGNAME, which cron sets. */
+  env: Map<string, string>;
 }
 
-function schedulesOf({ schedule }: Job): string[] {
-  return schedule === null ? [] : typeof schedule === 'string' ? [schedule] : schedule;
-}
-
-/** Five fields, or a short name, in cron's own dialect. */
-function isPlain(text: string): boolean {
-  if (/^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$/i.test(text)) return true;
-  const fields = text.trim().split(/\s+/);
-  return (
-    fields.length === 5 &&
-    fields.every((field) => /^[0-9A-Za-z*/,~-]+$/.test(field) && !/(^|[^A-Za-z])(L|LW|W|H)/.test(field))
-  );
-}
-
-/** The table's variables that a job needs. CRON_TZ says its zone. */
-function settingsOf(job: Job): Record<string, string> {
-  return { CRON_TZ: job.timezone, SHELL: job.shell, ...job.env };
-}
-
-const comment = (text: string) => `# ${text.replace(/[\n\r]+/g, ' ')}`;
+/** Shells whose words `export` and `cd` are. */
+const posixShell = /(?:^|\/)(?:ba|da|a|k|mk|z)?sh$/;
+/** What every table begins with, unless it says otherwise. */
+const given = new Map([
+  ['SHELL', '/bin/sh'],
+  ['PATH', cronPath],
+]);
 
 /**
- * A crontab that means the same, as far as a crontab can; what it can't say stands in comments with the reason. `system`: with the
- * user column. Variables can't be unset below a line that set them: a job that must not have one is left to a comment, too.
+ * A crontab that means the same as these jobs, as far as a crontab can: what it can't say of a job stands above its lines in a comment
+ * that begins with `#:`, and a job that it can't hold at all in one at the end, with the reason. What parseCrontab made comes back as
+ * it was, under the same names.
  */
-export function formatCrontab(jobs: readonly Job[], { system }: { system: boolean }): string {
-  const lines: string[] = [];
-  const set: Record<string, string> = {};
-  const sorted = [...jobs].sort((a, b) => Object.keys(a.env).length - Object.keys(b.env).length);
-  for (const job of sorted) {
-    const id = `${job.group}/${job.name}`;
-    const settings = settingsOf(job);
-    const extra = Object.keys(set).find((name) => !(name in settings));
-    const why =
-      obstacle(job) ??
-      (extra === undefined
-        ? !system && job.user !== null
-          ? `runs as ${job.user}`
-          : null
-        : `must not have the variable ${extra} of the lines above`);
-    if (why !== null) {
-      lines.push(comment(`${id}: not here: ${why}`));
-      continue;
-    }
-    const lost = losses(job);
-    if (lost.length > 0) lines.push(comment(`${id}: without ${lost.join(', ')}, which a crontab can't say`));
-    for (const [name, value] of Object.entries(settings)) {
-      if (set[name] === value) continue;
-      set[name] = value;
-      lines.push(`${name}="${value}"`);
-    }
-    const input =
-      job.stdin === null
-        ? ''
-        : `%${job.stdin.replace(/\n$/, '').replaceAll('%', '\\%').replaceAll('\n', '%')}`;
-    const command = (job.command ?? '').replaceAll('%', '\\%') + input;
-    const user = system ? `${job.user ?? job.env.LOGNAME ?? 'root'} ` : '';
-    for (const schedule of schedulesOf(job)) lines.push(`${schedule} ${user}${command}`);
+export function formatCrontab(jobs: readonly Job[], options: FormatOptions): string {
+  const drafts: Draft[] = [];
+  const left: string[] = [];
+  for (const job of jobs) {
+    const draft = draftOf(job, options);
+    if (typeof draft === 'string') left.push(`${own}${job.group}/${job.name} is not here: it ${draft}`);
+    else drafts.push(draft);
   }
-  return `${lines.join('\n')}\n`;
+  const table = new Table(options);
+  const { single, chain } = chained(drafts);
+  for (const draft of single) {
+    const why = table.writeAlone(draft);
+    if (why !== null) left.push(`${own}${draft.job.group}/${draft.job.name} is not here: it ${why}`);
+  }
+  for (const draft of chain) table.write(draft);
+  const gap = table.lines.length > 0 && left.length > 0 ? [''] : [];
+  return [...table.lines, ...gap, ...left, ''].join('\n');
+}
+
+function draftOf(job: Job, options: FormatOptions): Draft | string {
+  const { kind, owner, homeOf, flavour = 'vixie' } = options;
+  const user = job.user ?? job.env.LOGNAME ?? owner ?? null;
+  const why = obstacle(job);
+  if (why !== null) return why;
+  if (kind === 'user' && owner !== undefined && user !== owner)
+    return `runs as ${user}, and this is the table of ${owner}`;
+  if (kind === 'system' && user === null) return 'names no user, and a system table has to';
+  if (user !== null && job.env.LOGNAME !== undefined && job.env.LOGNAME !== user)
+    return `sets LOGNAME to ${job.env.LOGNAME}, and cron sets that itself`;
+  const text = joinCommand({ command: job.command ?? '', stdin: job.stdin }, flavour);
+  if (text === null) return 'has a command or an input that no single line of a crontab says';
+  if (kind === 'user' && text.startsWith('*'))
+    return 'has a command that begins with *, which cron takes for a sixth field';
+  for (const schedule of schedulesOf(job)) {
+    const fault = cronFault(schedule, job.timezone);
+    if (fault !== null) return `has a schedule that cron would not read: ${fault}`;
+  }
+  const { LOGNAME: _, ...named } = job.env;
+  const home = named.HOME ?? (user === null ? null : (homeOf?.(user) ?? null));
+  const env = new Map([
+    ...given,
+    ...(home === null ? [] : [['HOME', home] as const]),
+    ...Object.entries(named),
+  ]);
+  env.set('SHELL', job.shell);
+  const odd = [...env].find(([name, value]) => writeVariable({ name, value }) === null);
+  if (odd !== undefined) return `has a value of ${odd[0]} that no line of a crontab says`;
+  const column = kind === 'system' ? `${user} ` : '';
+  const folder = job.cwd === null || job.cwd === home ? '' : `cd ${shellWord(job.cwd, flavour)} || exit; `;
+  if (folder !== '' && !posixShell.test(job.shell))
+    return `runs in ${job.cwd}, which ${job.shell} can't be told in a line`;
+  return { job, user, env, lines: schedulesOf(job).map((one) => `${one} ${column}${folder}${text}`) };
+}
+
+/**
+ * A variable can't be unset further down. So: a chain of jobs of which each has all the variables of the one before; the rest stand
+ * above it and bring their variables along in their commands. One table's jobs make one chain, in their own order.
+ */
+function chained(drafts: readonly Draft[]): { single: Draft[]; chain: Draft[] } {
+  const single: Draft[] = [];
+  const chain: Draft[] = [];
+  let needed: ReadonlySet<string> = new Set();
+  for (const draft of [...drafts].sort((a, b) => a.env.size - b.env.size)) {
+    const has = new Set(draft.env.keys());
+    if (![...needed].every((name) => has.has(name))) single.push(draft);
+    else {
+      chain.push(draft);
+      needed = has;
+    }
+  }
+  return { single, chain };
+}
+
+/** The lines so far, and what they have set. */
+class Table {
+  readonly lines: string[] = [];
+  readonly #options: FormatOptions;
+  readonly #standing = new Map(given);
+  #zone: string;
+
+  constructor(options: FormatOptions) {
+    this.#options = options;
+    this.#zone = options.zone;
+  }
+
+  write(draft: Draft): void {
+    const head = this.#head(draft);
+    for (const [name, value] of draft.env)
+      if (this.#value(name, draft) !== value) {
+        this.#standing.set(name, value);
+        head.push(writeVariable({ name, value }) ?? '');
+      }
+    this.#put(head, draft, draft.lines);
+  }
+
+  /** With only what cron knows by itself above it, the rest in the command; gives why that can't be done, or null. */
+  writeAlone(draft: Draft): string | null {
+    const { kind, flavour = 'vixie' } = this.#options;
+    const more = [...draft.env].filter(
+      ([name, value]) => name !== 'SHELL' && this.#value(name, draft) !== value,
+    );
+    if (more.length > 0 && !posixShell.test(draft.job.shell))
+      return `must not see the variables of the others, and ${draft.job.shell} can't be told its own in a line`;
+    const head = this.#head(draft);
+    if (this.#standing.get('SHELL') !== draft.job.shell) {
+      this.#standing.set('SHELL', draft.job.shell);
+      head.push(writeVariable({ name: 'SHELL', value: draft.job.shell }) ?? '');
+    }
+    const set = more.map(([name, value]) => `${name}=${shellWord(value, flavour)}`).join(' ');
+    const words = (draft.lines[0] ?? '').startsWith('@') ? 1 : 5;
+    const pattern = new RegExp(`^((?:\\S+ ){${words + (kind === 'system' ? 1 : 0)}})`);
+    this.#put(
+      head,
+      draft,
+      set === ''
+        ? draft.lines
+        : draft.lines.map((line) => line.replace(pattern, (all) => `${all}export ${set}; `)),
+    );
+    return null;
+  }
+
+  #head({ job }: Draft): string[] {
+    const head: string[] = [];
+    const lost = losses(job);
+    if (lost.length > 0) head.push(`${own}${job.group}/${job.name} is here without ${lost.join(', ')}`);
+    if (job.timezone !== this.#zone) {
+      this.#zone = job.timezone;
+      head.push(
+        `${own}CRON_TZ is cronie's; Debian's cron reads the lines below in its own zone`,
+        `CRON_TZ=${job.timezone}`,
+      );
+    }
+    return head;
+  }
+
+  #value(name: string, { user }: Draft): string | null | undefined {
+    const home = () => (user === null ? null : (this.#options.homeOf?.(user) ?? null));
+    return this.#standing.get(name) ?? (name === 'HOME' ? home() : undefined);
+  }
+
+  #put(head: string[], { job }: Draft, lines: string[]): void {
+    const remark = remarkLines(job.description);
+    if (this.lines.length > 0 && head.length + remark.length > 0) this.lines.push('');
+    this.lines.push(...head, ...remark, ...lines);
+  }
+}
+
+/** One word of a shell, fit for a crontab's line. */
+function shellWord(text: string, flavour: Flavour): string {
+  const word = /^[\w@+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return joinCommand({ command: word, stdin: null }, flavour) ?? word;
 }

@@ -17,7 +17,10 @@ export async function exportJobs(context: Context, given: readonly unknown[]): P
   const jobs = given.map((job) => v.parse(Job, job));
   const text =
     context.flags.crontab === true
-      ? formatCrontab(jobs, { system: context.flags.system === true })
+      ? formatCrontab(jobs, {
+          kind: context.flags.system === true ? 'system' : 'user',
+          zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        })
       : stringify({ jobs: jobs.map(withoutDefaults) });
   context.out(text.trimEnd());
   return 0;

@@ -42,7 +42,7 @@ export async function importCrontabs(context: Context): Promise<number> {
   const refused: (Refused & { file: string })[] = [];
   for (const file of args) {
     const kind = flags.system === true || systemPlaces.test(file) ? 'system' : 'user';
-    const table = parseCrontab(readTable(file), { kind, zone, group, self, homeOf });
+    const table = parseCrontab(readTable(file), { kind, zone, group, owner: self, homeOf });
     jobs.push(...table.jobs.map(({ job }) => job));
     refused.push(...table.refused.map((one) => ({ ...one, file })));
   }
