@@ -67,7 +67,7 @@ export function createAdoption(
     const known = process?.plan.job ?? mirror.jobs.get(at.job)?.record.job;
     const { group, name } = parseRunId(at.run);
     const one = runs.add({ ...key, spec: known ?? v.parse(Job, { group, name }) });
-    if (known !== undefined) await resume(one, process);
+    if (known !== undefined) resume(one, process);
     else
       await runs.end(one, {
         state: 'lost',
@@ -76,13 +76,14 @@ export function createAdoption(
       });
   }
 
-  async function resume(one: LiveRun, process: FoundRun | null): Promise<void> {
+  function resume(one: LiveRun, process: FoundRun | null): void {
     events.emit({ type: 'run.adopted', run: one.run, phase: process?.phase ?? 'unknown' });
     if (process?.startedAt != null) runs.started(one, process.startedAt);
     const asked = mirror.kills.get(one.run);
     if (asked !== undefined) runs.kill(one, asked.value);
     if (process?.phase === 'ended' && process.end !== null) guard('ended', ended(one, process.end));
-    if (process?.phase !== 'ended' && process?.phase !== 'running') await starter.resume(one);
+    // Not waited for: it may be a while until its time, and nothing is claimed before all is adopted.
+    if (process?.phase !== 'ended' && process?.phase !== 'running') guard('resume', starter.resume(one));
   }
 
   async function ended(one: LiveRun, end: RunEnd): Promise<void> {
@@ -129,7 +130,7 @@ export function createAdoption(
       mod: null,
       fence: process.fence ?? '0',
     });
-    await resume(one, process);
+    resume(one, process);
   }
 
   return {

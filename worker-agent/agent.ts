@@ -207,6 +207,21 @@ export function createAgent(deps: AgentDeps) {
     }
   }
 
+  /** From a listed mirror to work: adopts first, then decides. */
+  async function begin(stop: AbortSignal, until: AbortSignal): Promise<void> {
+    lookAround();
+    const adopted = await adoption.adoptAll();
+    const incarnation = presence.lastIncarnation() ?? '0';
+    events.emit({ type: 'agent.registered', worker: settings.id, incarnation, adopted });
+    if (!stop.aborted) await planner.begin();
+    if (stop.aborted) return;
+    orders.begin();
+    killsAsked([...mirror.kills.keys()]);
+    events.emit({ type: 'agent.ready', worker: settings.id, jobs: mirror.jobs.size });
+    guard('keeper', keeper.run(until));
+    guard('beat', beat(until));
+  }
+
   return {
     runs,
     mirror,
@@ -246,21 +261,10 @@ export function createAgent(deps: AgentDeps) {
       const failed = Promise.all([following, renewing]).then(() => {});
       await Promise.race([listed.promise, failed, aborted(stop)]);
       if (!stop.aborted) {
-        lookAround();
-        const adopted = await adoption.adoptAll();
-        events.emit({
-          type: 'agent.registered',
-          worker: settings.id,
-          incarnation: presence.lastIncarnation() ?? '0',
-          adopted,
-        });
-        await planner.begin();
-        orders.begin();
-        killsAsked([...mirror.kills.keys()]);
-        events.emit({ type: 'agent.ready', worker: settings.id, jobs: mirror.jobs.size });
-        guard('keeper', keeper.run(until));
-        guard('beat', beat(until));
-        await Promise.race([failed, aborted(stop)]);
+        const beginning = begin(stop, until);
+        // A stop does not wait for a beginning that waits for the store.
+        await Promise.race([beginning.then(() => failed), failed, aborted(stop)]);
+        guard('begin', beginning);
       }
       retries.close();
       orders.close();

@@ -70,6 +70,7 @@ export function createPlanner(deps: PlannerDeps) {
   const starved = new Set<Lane>();
   const gates = createGates({ ...deps, claim: claimAtGate, lanePlan, later: wake });
   let open = false;
+  let closed = false;
 
   function lanePlan(lane: Lane, instant: number) {
     const job = mirror.jobs.get(lane.job);
@@ -546,6 +547,7 @@ export function createPlanner(deps: PlannerDeps) {
     async begin(): Promise<void> {
       for (const job of mirror.jobs.keys()) place(job);
       await loadAll();
+      if (closed) return;
       open = true;
       for (const lane of lanes.values()) plan(lane);
     },
@@ -577,6 +579,7 @@ export function createPlanner(deps: PlannerDeps) {
     /** No new claims; settles when every gate that holds claimed runs has been released. */
     async close(): Promise<void> {
       open = false;
+      closed = true;
       for (const lane of [...lanes.values()]) {
         lane.cancelWake?.();
         if (lane.gate !== null && !lane.busy) gates.leave(lane);

@@ -1,7 +1,7 @@
 import { scheduleOf } from '#core/cluster/check-job.ts';
 import type { Layout } from '#core/cluster/keys.ts';
-import { splitKey } from '#core/cluster/keys.ts';
-import { CursorValue, decode, JobValue, RunningValue } from '#core/cluster/records.ts';
+import { oneLane, splitKey } from '#core/cluster/keys.ts';
+import { CursorValue, decode, JobValue, OrderValue, OwedValue, RunningValue } from '#core/cluster/records.ts';
 import { jobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
@@ -252,9 +252,14 @@ function covered(of: readonly Run[], instant: number): boolean {
   );
 }
 
-function recordsOf(history: SimHistory): Map<string, Run[]> {
+/** What is written down of each job: at History, or owed to it. */
+function recordsOf({ history, log, layout }: Evidence): Map<string, Run[]> {
   const by = new Map<string, Run[]>();
-  for (const run of history.records.values()) {
+  const owed = [...log.present.values()].flatMap((entry) => {
+    const read = entry.key.startsWith(layout.owed) ? decode(OwedValue, entry) : null;
+    return read?.ok ? [read.value.run as unknown as Run] : [];
+  });
+  for (const run of [...history.records.values(), ...owed]) {
     const id = jobId(run.group, run.name);
     by.set(id, [...(by.get(id) ?? []), run]);
   }
@@ -262,9 +267,10 @@ function recordsOf(history: SimHistory): Map<string, Run[]> {
 }
 
 /** Whoever moves a cursor leaves a record of every instant it passes; no cursor goes back. */
-function decisions({ log, layout, history, endAt }: Evidence): Violation[] {
+function decisions(evidence: Evidence): Violation[] {
+  const { log, layout, endAt } = evidence;
   const found: Violation[] = [];
-  const by = recordsOf(history);
+  const by = recordsOf(evidence);
   for (const { change, before, at } of log.changes) {
     if (change.type !== 'put') continue;
     const key = splitKey(layout.cursors, change.entry.key);
@@ -296,7 +302,7 @@ function decisions({ log, layout, history, endAt }: Evidence): Violation[] {
       next !== null && next <= to;
       next = schedule?.next(next) ?? null
     )
-      if (!fresh && !covered(by.get(key.job) ?? [], next))
+      if (!fresh && !covered(by.get(key.job) ?? [], next) && !ordered(log, layout, key.job, next))
         found.push({
           property: 'P2',
           at,
@@ -306,22 +312,36 @@ function decisions({ log, layout, history, endAt }: Evidence): Violation[] {
   return found;
 }
 
+/** An order that is not through yet still stands for what lies ahead of it. */
+function ordered(log: SimLog, layout: Layout, job: string, instant: number): boolean {
+  return [...log.present.values()].some((entry) => {
+    if (!entry.key.startsWith(layout.ordersOf(job))) return false;
+    const read = decode(OrderValue, entry);
+    if (!read.ok || read.value.done) return false;
+    const { next, to } = read.value;
+    return next !== null && to !== null && next <= instant && instant <= to;
+  });
+}
+
 function cursorOf(entry: Entry): number | null {
   const read = decode(CursorValue, entry);
   return read.ok ? read.value.instant : null;
 }
 
 /** In the quiet every instant is decided in time, and what starts starts in time. */
-function steady({ log, layout, stamps, history, hosts, scenario, calmAt, endAt }: Evidence): Violation[] {
+function steady(evidence: Evidence): Violation[] {
+  const { log, layout, stamps, hosts, scenario, calmAt, endAt } = evidence;
   const found: Violation[] = [];
   const offset = hosts[0]?.wallOffset ?? 0;
   const from = epoch + calmAt + offset + 90_000;
   const to = epoch + endAt + offset - 15_000;
-  const by = recordsOf(history);
+  const by = recordsOf(evidence);
   for (const job of jobsAtEnd(log, layout)) {
     if (job.job.mode === 'all') continue;
     const id = jobId(job.job.group, job.job.name);
     const schedule = scheduleOf(job.job);
+    // What a clock that was set back comes by again has been decided before.
+    const passed = cursorAt(log, layout.cursor(id, oneLane), calmAt);
     const held = [...log.present.keys()].some((key) => key.startsWith(layout.runningJob(id)));
     // A backlog that runs one after the other, or a queue, has its own pace.
     if (job.job.overlap !== 'skip' && job.job.overlap !== 'allow') continue;
@@ -331,7 +351,7 @@ function steady({ log, layout, stamps, history, hosts, scenario, calmAt, endAt }
       next !== null && next < to;
       next = schedule?.next(next) ?? null
     )
-      if (next > job.floor && !covered(by.get(id) ?? [], next))
+      if (next > Math.max(job.floor, passed) && !covered(by.get(id) ?? [], next))
         found.push({
           property: 'P3',
           at: next - epoch,
@@ -353,6 +373,14 @@ function steady({ log, layout, stamps, history, hosts, scenario, calmAt, endAt }
       });
   }
   return found;
+}
+
+function cursorAt(log: SimLog, key: string, time: number): number {
+  let instant = 0;
+  for (const { change, at } of log.changes)
+    if (at <= time && change.type === 'put' && change.entry.key === key)
+      instant = cursorOf(change.entry) ?? instant;
+  return instant;
 }
 
 function jobsAtEnd(log: SimLog, layout: Layout): JobRecord[] {
@@ -429,7 +457,8 @@ function leftovers({ log, layout, hosts, history, stamps, scenario, endAt }: Evi
     if (entry.key.startsWith(layout.running)) {
       const run = entry.key.slice(entry.key.lastIndexOf('/') + 1);
       const value = runningOf(entry);
-      const old = value !== null && endAt + epoch - Math.max(value.at, value.notBefore) > 60_000;
+      const wall = endAt + epoch + (hosts[0]?.wallOffset ?? 0);
+      const old = value !== null && wall - Math.max(value.at, value.notBefore) > 60_000;
       if (old && !alive.has(run))
         wrong('P11', `${run} has a ${value.state} key of ${value.worker}, and no process`);
     }
