@@ -87,8 +87,10 @@ export function createAdoption(
   }
 
   async function ended(one: LiveRun, end: RunEnd): Promise<void> {
-    if (end.how === 'not_started' && one.phase === 'claimed' && one.killing === null)
+    if (end.how === 'not_started' && one.phase === 'claimed' && one.killing === null) {
+      one.inHand = false;
       return await starter.resume(one);
+    }
     await runs.ended(one, end);
   }
 

@@ -185,7 +185,7 @@ export function createAgent(deps: AgentDeps) {
     else quiet = timeline.at(clock.now() + times.membershipQuiet, rerank);
   }
 
-  /** Under a new registration, with every run adopted: what was claimed starts if in time, and every lane is looked at anew. */
+  /** The lease is sure again, and every run adopted: what was claimed starts if in time, and every lane is looked at anew. */
   function reborn(): void {
     for (const one of [...runs.live.values()])
       if (one.phase === 'claimed') guard('resume', starter.resume(one));

@@ -171,8 +171,9 @@ export function createGates(deps: GatesDeps) {
     const whole =
       incarnation !== null &&
       [...gate.claimed].every(({ running: { incarnation: own } }) => own === incarnation);
-    // Without the lease nothing is released: these runs are adopted, or closed by others, and never go through this gate.
+    // Without the lease nothing is released: these runs start by themselves when it is sure again, or are closed by others.
     if (whole && gate.claimed.size > 0) await runner.release(gate.key, presence.deadlineBoot());
+    else for (const one of gate.claimed) one.inHand = false;
     gate.phase = 'released';
   }
 
@@ -195,6 +196,7 @@ export function createGates(deps: GatesDeps) {
       gate.lanes.delete(lane);
       lane.gate = null;
       gate.claimed.add(one);
+      one.inHand = true;
       gate.marks.push(starter.mark(one));
       return true;
     },

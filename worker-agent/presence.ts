@@ -93,14 +93,17 @@ export function createPresence(deps: AgentDeps, since: number) {
     deadlineBoot: (): number => clock.boot() + leftMs(),
     since,
 
-    /** Renews until `stop`. Under a new registration `adopt` comes before anything may be claimed on it, and `reborn` after. */
+    /**
+     * Renews until `stop`. Under a new registration `adopt` comes before anything may be claimed on it. `reborn` comes after that, and
+     * whenever the lease was not sure for a while: what should have started meanwhile was held back.
+     */
     async run(stop: AbortSignal, then: { adopt(): Promise<unknown>; reborn(): void }): Promise<void> {
-      const settle = async () => {
+      const settle = async (lapsed: boolean) => {
         const anew = !adopted;
         if (anew) await then.adopt();
         adopted = true;
         lost = false;
-        if (anew) then.reborn();
+        if (anew || lapsed) then.reborn();
       };
       while (!stop.aborted) {
         await sleep(clock, lost ? times.margin : times.renewEvery, stop);
@@ -108,8 +111,9 @@ export function createPresence(deps: AgentDeps, since: number) {
         try {
           const at = mark();
           if ((await kv.renew(mine.lease)) > 0) {
+            const lapsed = lost || leftMs() <= 0;
             sent = at;
-            await settle();
+            await settle(lapsed);
             continue;
           }
           if (!lost)
@@ -121,7 +125,7 @@ export function createPresence(deps: AgentDeps, since: number) {
           lost = true;
           adopted = false;
           if ((await take()) === null) continue;
-          await settle();
+          await settle(true);
         } catch (error) {
           // The store is away or slow: the lease runs out by itself, and the next turn tries again.
           if (!(error instanceof KvError)) throw error;

@@ -27,6 +27,8 @@ export interface LiveRun {
   record: Run;
   /** How often its start was tried. */
   starts: number;
+  /** Its gate, or a start of its own, has it in hand, or has let it go: nobody else may begin one. */
+  inHand: boolean;
   /** Settles when the kill ladder is through with it. */
   killing: Promise<void> | null;
 }
@@ -96,13 +98,14 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   }
 
   /** Takes a run up whose key has become mine. */
-  function add(known: Omit<LiveRun, 'phase' | 'record' | 'killing' | 'starts'>): LiveRun {
+  function add(known: Omit<LiveRun, 'phase' | 'record' | 'killing' | 'starts' | 'inHand'>): LiveRun {
     const { run, spec, running } = known;
     const one: LiveRun = {
       ...known,
       phase: 'claimed',
       killing: null,
       starts: 0,
+      inHand: false,
       record: blankRun({
         id: run,
         group: spec.group,

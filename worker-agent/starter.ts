@@ -39,17 +39,31 @@ export function createStarter(
 
   /** Arms, marks and releases a run by itself. What stops it meanwhile (kill, lost lease, delete) has the last word. */
   async function startNow(one: LiveRun): Promise<void> {
+    if (one.inHand) return;
+    one.inHand = true;
+    if (!(await start(one))) one.inHand = false;
+  }
+
+  /** Whether it was let go. */
+  async function start(one: LiveRun): Promise<boolean> {
     one.starts += 1;
     // Claimed ahead of its time, or the clock was set back since: never early by the own clock.
     await timeline.reached(one.running.notBefore);
     await runner.disarm(one.run);
-    if (!mine(one) || (await barred(one))) return;
+    if (!mine(one) || (await barred(one))) return false;
     const refused = (await runner.arm([runs.planOf(one, one.run)])).get(one.run) ?? null;
-    if (!mine(one)) return void (await runner.disarm(one.run));
-    if (refused !== null) return refuse(one, refused);
+    if (!mine(one)) {
+      await runner.disarm(one.run);
+      return false;
+    }
+    if (refused !== null) {
+      refuse(one, refused);
+      return false;
+    }
     await mark(one);
-    if (mine(one) && !(await barred(one)) && mine(one))
-      await runner.release(one.run, presence.deadlineBoot());
+    if (!mine(one) || (await barred(one)) || !mine(one)) return false;
+    await runner.release(one.run, presence.deadlineBoot());
+    return true;
   }
 
   /** A run that this host can't start: said in the ledger, and retried as any failure. */
@@ -73,7 +87,7 @@ export function createStarter(
     refuse,
     /** A claimed run that has not started, found after a restart, a lost lease or a closed gate. */
     async resume(one: LiveRun): Promise<void> {
-      if (one.phase !== 'claimed' || one.killing !== null || !mine(one)) return;
+      if (one.inHand || !mine(one)) return;
       if (!inTime(one) || one.starts >= maxStarts) {
         await runner.disarm(one.run);
         await runs.end(one, {

@@ -2,9 +2,9 @@ import { scheduleOf } from '#core/cluster/check-job.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, JobValue, OrderValue, OwedValue, RunningValue } from '#core/cluster/records.ts';
-import { jobId, parseRunId, type RunId } from '#core/model/ids.ts';
+import { jobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
-import { isTerminal, type Run } from '#core/model/run.ts';
+import { blankRun, isTerminal, type Run } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import type { Host, Stamp } from './host.ts';
 import type { Scenario } from './scenario.ts';
@@ -167,14 +167,17 @@ function runningOf(entry: Entry): RunningValue | null {
 }
 
 /** What was claimed under another policy than `allow` finds nothing running in its lane, but what was closed as lost. */
-function overlaps({ stamps, history }: Evidence): Violation[] {
+function overlaps(evidence: Evidence): Violation[] {
+  const { stamps, history } = evidence;
+  const lane = new Map<string, Stamp[]>();
+  const policies = new Map(stamps.map((stamp) => [stamp, policyOf(stamp, evidence)]));
   const found: Violation[] = [];
-  for (const [at, stamp] of stamps.entries()) {
-    if (policyOf(stamp, stamps) === 'allow') continue;
-    const lane = laneOf(stamp.run);
-    for (const other of stamps.slice(0, at)) {
-      if (policyOf(other, stamps) === 'allow') continue;
-      if (laneOf(other.run) !== lane || (other.end ?? Infinity) <= stamp.start) continue;
+  for (const stamp of stamps) {
+    const others = lane.get(laneOf(stamp.run)) ?? [];
+    lane.set(laneOf(stamp.run), [...others, stamp]);
+    if (policies.get(stamp) === 'allow') continue;
+    for (const other of others) {
+      if (policies.get(other) === 'allow' || (other.end ?? Infinity) <= stamp.start) continue;
       if (history.records.get(other.run)?.state === 'lost') continue;
       found.push({
         property: 'P6',
@@ -186,16 +189,18 @@ function overlaps({ stamps, history }: Evidence): Violation[] {
   return found;
 }
 
-/** A retry goes on under the policy by which its first attempt came into its lane. */
-function policyOf(stamp: Stamp, stamps: readonly Stamp[]): string {
-  const cause = (run: RunId) => {
-    const { attempt: _, ...parts } = parseRunId(run);
-    return JSON.stringify(parts);
-  };
-  const of = cause(stamp.run);
-  const { attempt } = parseRunId(stamp.run);
-  const first = attempt === 1 ? stamp : stamps.find(({ run }) => cause(run) === of);
-  return (first ?? stamp).plan.job.overlap;
+/** The policy by which a run came into its lane: that of its first attempt's claim. */
+function policyOf(stamp: Stamp, { log, layout }: Evidence): string {
+  const parts = parseRunId(stamp.run);
+  const job = jobId(parts.group, parts.name);
+  const first = layout.run(job, parts.worker ?? oneLane, runId({ ...parts, attempt: 1 }));
+  for (const { change } of log.changes) {
+    if (change.type !== 'put' || change.entry.key !== first) continue;
+    const entry = log.before(layout.job(job), change.entry.mod);
+    const read = entry === null ? null : decode(JobValue, entry);
+    if (read?.ok) return read.value.job.overlap;
+  }
+  return stamp.plan.job.overlap;
 }
 
 /** Each start has one terminal record, and it says what the process did. */
@@ -259,7 +264,25 @@ function recordsOf({ history, log, layout }: Evidence): Map<string, Run[]> {
     const read = entry.key.startsWith(layout.owed) ? decode(OwedValue, entry) : null;
     return read?.ok ? [read.value.run as unknown as Run] : [];
   });
-  for (const run of [...history.records.values(), ...owed]) {
+  // A claimed instant is being taken care of; whether it ends is looked at elsewhere.
+  const claimed = [...log.present.values()].flatMap((entry) => {
+    const value = entry.key.startsWith(layout.running) ? runningOf(entry) : null;
+    if (value === null) return [];
+    const id = entry.key.slice(entry.key.lastIndexOf('/') + 1);
+    const { group, name } = parseRunId(id);
+    return [
+      blankRun({
+        id,
+        group,
+        name,
+        state: 'claimed',
+        attempt: 1,
+        trigger: value.trigger,
+        instant: value.instant,
+      }),
+    ];
+  });
+  for (const run of [...history.records.values(), ...owed, ...claimed]) {
     const id = jobId(run.group, run.name);
     by.set(id, [...(by.get(id) ?? []), run]);
   }
@@ -459,7 +482,7 @@ function leftovers({ log, layout, hosts, history, stamps, scenario, endAt }: Evi
       const value = runningOf(entry);
       const wall = endAt + epoch + (hosts[0]?.wallOffset ?? 0);
       const old = value !== null && wall - Math.max(value.at, value.notBefore) > 60_000;
-      if (old && !alive.has(run))
+      if (old && alive.get(run)?.state !== 'running')
         wrong('P11', `${run} has a ${value.state} key of ${value.worker}, and no process`);
     }
     if (entry.key.startsWith(layout.owed)) {
