@@ -255,9 +255,11 @@ export function kvSuite(name: string, make: (clock: VirtualClock) => MadeKv): vo
       );
     });
     promise('leaves nothing of a key that one nested request puts and a later one deletes', async (kv) => {
+      await write(kv, put('k', 'before'));
       const answer = await write(kv, nest({ then: [put('k')] }), nest({ then: [remove('k')] }));
-      assert.equal(answer.revision, '2');
+      assert.equal(answer.revision, '3');
       assert.deepEqual(await keysOf(kv, 'k'), []);
+      assert.equal((await kv.range({ key: 'k' }, { revision: '2' })).entries[0]?.value, 'before');
     });
     promise('takes 128 operations along a path, however many paths there are', async (kv) => {
       const puts = (count: number, prefix = 'k') =>

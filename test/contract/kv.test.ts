@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Core, EmbeddedKv } from '#core/stores/kv/embedded/embedded-kv.ts';
+import { KvState } from '#core/stores/kv/embedded/kv-state.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { sqliteKv } from '#core/stores/kv/sqlite/sqlite-kv.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
@@ -84,6 +86,27 @@ describe('Connections to one embedded store', () => {
     const count = revisions.filter(Boolean).length;
     assert.ok(count >= 5 && count <= 11, `${count} revisions can be read`);
     assert.equal(revisions.at(-1), true);
+    await kv.close();
+  });
+
+  it('take back what a request wrote before it failed by a fault, and nothing else', async () => {
+    const core = new Core({ state: new KvState(), clock: new VirtualClock() });
+    const kv = new EmbeddedKv(core);
+    await kv.txn({ compare: [], then: [put('a', 'before'), put('b')] });
+    const faulty = core.submit((state) =>
+      state.write(() => {
+        state.put('a', 'half', null);
+        state.delete({ key: 'b' });
+        throw new Error('a fault');
+      }),
+    );
+    await assert.rejects(faulty, /a fault/);
+    const { entries, revision } = await kv.range({ key: 'a', end: 'z' });
+    assert.deepEqual(
+      [revision, ...entries.map(({ key, value }) => `${key}=${value}`)],
+      ['2', 'a=before', 'b=v'],
+    );
+    assert.equal((await kv.txn({ compare: [], then: [put('c')] })).revision, '3');
     await kv.close();
   });
 });

@@ -35,8 +35,8 @@ export interface Keep {
 export interface Restored {
   revision: number;
   lastLease: number;
-  /** In key order. */
-  entries: readonly Entry[];
+  /** In any order. */
+  entries: Iterable<Entry>;
   leases: readonly Omit<Lease, 'keys'>[];
 }
 

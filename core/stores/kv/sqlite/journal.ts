@@ -6,48 +6,60 @@ import { transaction } from '../../sqlite/transaction.ts';
 import type { Batch, Journal } from '../embedded/embedded-kv.ts';
 import type { Restored } from '../embedded/kv-state.ts';
 
-type Column = string | number | null;
+/** Rows read at a time on opening: twice as fast as one by one, and less memory than all at once. */
+const pageRows = 1_000;
+
+type EntryRow = [
+  id: number,
+  key: string,
+  value: string,
+  created: number,
+  mod: number,
+  version: number,
+  lease: string | null,
+];
 
 /** Reads everything that stands in the database. */
 export function restore(db: DatabaseSync, clock: Clock): Restored {
-  const rows = (sql: string): Iterable<Column[]> => {
-    const statement = db.prepare(sql);
-    statement.setReturnArrays(true);
-    return statement.iterate() as Iterable<unknown> as Iterable<Column[]>;
+  const head = db.prepare('SELECT revision, last_lease FROM head').get();
+  const leases = db.prepare('SELECT id, ttl, ends FROM lease').all();
+  return {
+    revision: Number(head?.revision),
+    lastLease: Number(head?.last_lease),
+    entries: entries(db),
+    leases: leases.map(({ id, ttl, ends }) => {
+      // A wall clock that was set back meanwhile must not make a lease last longer than ever promised.
+      const restMs = Math.min(Number(ends) - clock.now(), Number(ttl));
+      const deadline = clock.boot() + restMs;
+      return { id: String(id), ttlMs: Number(ttl), deadline, recorded: deadline };
+    }),
   };
-  const [head] = rows('SELECT revision, last_lease FROM head');
-  const entries: Entry[] = [];
-  for (const [key, value, created, modified, version, lease] of rows('SELECT * FROM entry ORDER BY key')) {
-    const mod = String(modified);
-    // One text for both where it is the same: with 100,000 keys that counts.
-    const create = created === modified ? mod : String(created);
-    entries.push(
-      Object.freeze({
-        key: String(key),
-        value: String(value),
-        create,
-        mod,
-        version: Number(version),
-        lease: lease === null ? null : String(lease),
-      }),
-    );
+}
+
+function* entries(db: DatabaseSync): Generator<Entry> {
+  const page = db.prepare(
+    `SELECT id, key, value, created, mod, version, lease FROM entry WHERE id > ? ORDER BY id LIMIT ${pageRows}`,
+  );
+  page.setReturnArrays(true);
+  for (let after = 0; ; ) {
+    const rows = page.all(after) as unknown as EntryRow[];
+    for (const [id, key, value, created, modified, version, lease] of rows) {
+      after = id;
+      const mod = String(modified);
+      // One text for both where it is the same: with 100,000 keys that counts.
+      const create = created === modified ? mod : String(created);
+      yield Object.freeze({ key, value, create, mod, version, lease });
+    }
+    if (rows.length < pageRows) return;
   }
-  const leases = [...rows('SELECT id, ttl, ends FROM lease')].map(([id, ttl, ends]) => {
-    // A wall clock that was set back meanwhile must not make a lease last longer than ever promised.
-    const restMs = Math.min(Number(ends) - clock.now(), Number(ttl));
-    return {
-      id: String(id),
-      ttlMs: Number(ttl),
-      deadline: clock.boot() + restMs,
-      recorded: clock.boot() + restMs,
-    };
-  });
-  return { revision: Number(head?.[0]), lastLease: Number(head?.[1]), entries, leases };
 }
 
 /** Writes each batch as one SQLite transaction. */
 export function sqliteJournal(db: DatabaseSync, file: string, clock: Clock): Journal {
-  const put = db.prepare('REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)');
+  const put = db.prepare(
+    `INSERT INTO entry (key, value, created, mod, version, lease) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+     value = excluded.value, created = excluded.created, mod = excluded.mod, version = excluded.version, lease = excluded.lease`,
+  );
   const remove = db.prepare('DELETE FROM entry WHERE key = ?');
   const lease = db.prepare('REPLACE INTO lease VALUES (?, ?, ?)');
   const removeLease = db.prepare('DELETE FROM lease WHERE id = ?');

@@ -10,9 +10,9 @@ export const kvLayout: Layout = {
   steps: [
     `
     CREATE TABLE entry (
-      key TEXT PRIMARY KEY, value TEXT NOT NULL,
+      id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL,
       created INTEGER NOT NULL, mod INTEGER NOT NULL, version INTEGER NOT NULL, lease TEXT
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE TABLE lease (id TEXT PRIMARY KEY, ttl INTEGER NOT NULL, ends INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE head (only INTEGER PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL, last_lease INTEGER NOT NULL) STRICT;
     INSERT INTO head VALUES (1, 1, 0);

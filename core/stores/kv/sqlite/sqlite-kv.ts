@@ -18,6 +18,11 @@ export function sqliteKv({ file, clock }: { file: string; clock: Clock }): Conne
 /** The same on a database that is open already; it is closed with the store. */
 export function sqliteKvOn(db: DatabaseSync, { file, clock }: { file: string; clock: Clock }): Connection {
   const state = new KvState();
-  naming(file, kvLayout, () => state.restore(restore(db, clock)));
+  try {
+    naming(file, kvLayout, () => state.restore(restore(db, clock)));
+  } catch (error) {
+    db.close();
+    throw error;
+  }
   return new EmbeddedKv(new Core({ state, clock, journal: sqliteJournal(db, file, clock) }));
 }
