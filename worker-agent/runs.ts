@@ -305,7 +305,6 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     state: 'cancelled' | 'killed',
     reason: string,
   ): Promise<void> {
-    waiting.delete(one.run);
     const { group, name } = parseRunId(one.run);
     const at = clock.now();
     const record = blankRun({
@@ -324,6 +323,8 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       expireAt: at + durationMs(spec?.retention ?? '30d'),
     });
     await settle(one, record, null);
+    // Not before: a look at its key meanwhile would take it for one that nobody has in hand, and start it.
+    waiting.delete(one.run);
     events.emit({ type: 'run.ended', run: one.run, record });
     see.freed(one.job);
   }
