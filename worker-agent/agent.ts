@@ -51,10 +51,10 @@ export function createAgent(deps: AgentDeps) {
     const incarnation = presence.incarnation();
     return incarnation === null ? null : compare(layout, settings.id, incarnation);
   };
-  const claims = batcher({ kv, outer: under(stillMe), again });
+  const claims = batcher({ kv, outer: under(stillMe), under: presence.incarnation, again });
   const finishes = batcher({ kv, outer: () => [], again });
   const reads = batcher({ kv, outer: () => [], again });
-  const keeps = batcher({ kv, outer: under(stillRegistered), again });
+  const keeps = batcher({ kv, outer: under(stillRegistered), under: presence.incarnation, again });
 
   const runs = createRuns({ ...deps, guard }, finishes, {
     freed(job) {

@@ -10,13 +10,13 @@ import type { LiveRun } from './runs.ts';
  * One instant and every lane of mine that is due at it. Its wrappers are armed ahead and blocked on one pipe, which is
  * closed at the instant.
  *
- *   waiting -> arming -> armed -> released
+ *   waiting -> arming -> armed -> released, or dropped where nothing could be let go
  */
 export interface Gate {
   instant: number;
   key: string;
   lanes: Set<Lane>;
-  phase: 'waiting' | 'arming' | 'armed' | 'released';
+  phase: 'waiting' | 'arming' | 'armed' | 'released' | 'dropped';
   /** What stands armed for a lane, and the version of the job it was armed for. */
   armed: Map<Lane, { run: RunId; jobMod: Revision }>;
   claimed: Set<LiveRun>;
@@ -172,9 +172,14 @@ export function createGates(deps: GatesDeps) {
       incarnation !== null &&
       [...gate.claimed].every(({ running: { incarnation: own } }) => own === incarnation);
     // Without the lease nothing is released: these runs start by themselves when it is sure again, or are closed by others.
-    if (whole && gate.claimed.size > 0) await runner.release(gate.key, presence.deadlineBoot());
-    else for (const one of gate.claimed) one.inHand = false;
-    gate.phase = 'released';
+    if (whole && gate.claimed.size > 0) {
+      await runner.release(gate.key, presence.deadlineBoot());
+      gate.phase = 'released';
+    } else {
+      for (const one of gate.claimed) one.inHand = false;
+      // Whoever still stands armed here is un-armed: no pipe is going to wake it.
+      gate.phase = 'dropped';
+    }
   }
 
   return {

@@ -1,10 +1,20 @@
 import type { JobId } from '#core/model/ids.ts';
-import { type Compare, type Kv, KvError, type Op, type OpResult, type Txn } from '#core/ports/kv.ts';
+import {
+  type Compare,
+  type Kv,
+  KvError,
+  type Op,
+  type OpResult,
+  type Revision,
+  type Txn,
+} from '#core/ports/kv.ts';
 
 /** One transaction of the protocol, about one job. */
 export interface Piece {
   job: JobId;
   txn: Txn;
+  /** The incarnation that it writes into a key: sent under another, it would make a run that is nobody's. */
+  under?: Revision;
 }
 
 /**
@@ -34,6 +44,8 @@ export function batcher(deps: {
   kv: Kv;
   /** Compared around all pieces, read anew for each attempt; null: nothing may be sent now. */
   outer: () => readonly Compare[] | null;
+  /** The incarnation that `outer` compares now; pieces made under another are refused. */
+  under?: () => Revision | null;
   /** Waits before the `attempt`th repeat (1, 2, ...); false: give up and reject. */
   again: (attempt: number, error: KvError) => Promise<boolean>;
 }) {
@@ -65,10 +77,18 @@ export function batcher(deps: {
     }
   }
 
-  async function send(batch: Waiting[]): Promise<void> {
+  async function send(all: Waiting[]): Promise<void> {
+    let batch = all;
     let doubt = false;
     for (let attempt = 1; ; attempt += 1) {
       const compare = deps.outer();
+      const under = deps.under?.();
+      if (under !== undefined) {
+        const stale = ({ piece }: Waiting) => piece.under !== undefined && piece.under !== under;
+        for (const one of batch) if (stale(one)) one.resolve({ outcome: 'refused', doubt });
+        batch = batch.filter((one) => !stale(one));
+        if (batch.length === 0) return;
+      }
       if (compare === null) {
         for (const one of batch) one.resolve({ outcome: 'refused', doubt });
         return;

@@ -76,6 +76,7 @@ export function claimInstant(
   const { job, lane } = basis;
   return {
     job,
+    under: claim.running.incarnation,
     txn: {
       compare: [
         is(layout.cursor(job, lane), 'mod', basis.cursorMod),
@@ -149,6 +150,7 @@ export function claimOrder(
   const { job, lane } = basis;
   return {
     job,
+    under: claim.running.incarnation,
     txn: {
       compare: [
         is(layout.order(job, basis.order), 'mod', basis.orderMod),
@@ -193,6 +195,7 @@ export function claimRetry(
   const key = layout.run(basis.job, basis.lane, basis.run);
   return {
     job: basis.job,
+    under: running.incarnation,
     txn: {
       compare: [is(key, 'mod', basis.runningMod), is(layout.job(basis.job), 'mod', basis.jobMod)],
       then: [put(key, running)],

@@ -64,6 +64,7 @@ export function adopt(layout: Layout, basis: RunBasis, running: RunningValue): P
   const key = layout.run(basis.job, basis.lane, basis.run);
   return {
     job: basis.job,
+    under: running.incarnation,
     txn: {
       compare: [{ key, target: 'mod', op: '=', revision: basis.mod }],
       then: [{ type: 'put', key, value: JSON.stringify(running) }],
@@ -85,6 +86,7 @@ export function closeDead(
   const kill = layout.kill(basis.run);
   return {
     job: basis.job,
+    ...(close.next === null ? {} : { under: close.next.running.incarnation }),
     txn: {
       compare: [
         { key, target: 'mod', op: '=', revision: basis.mod },

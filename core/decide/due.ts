@@ -110,7 +110,7 @@ function settled(
   schedule: Instants,
 ): { lower: number; records: Stretch[] } {
   const floor = floorOf(record, now);
-  const from = cursor ?? Math.min(record.createdAt, floor.at);
+  const from = cursor ?? Math.min(record.createdAt, record.floor);
   if (floor.at <= from) return { lower: from, records: [] };
   const records = floor.why === 'created' ? [] : stretch(schedule, from, floor.at, 'skipped', floor.why);
   return { lower: floor.at, records };
