@@ -56,6 +56,11 @@ export function createAdoption(
       : null;
   }
 
+  async function stands({ plan }: FoundRun): Promise<boolean> {
+    const { group, name } = plan.job;
+    return (await kv.range({ key: layout.run(`${group}/${name}`, plan.lane, plan.run) })).count > 0;
+  }
+
   /** Takes up a key that this life of the agent does not know, and goes on from where its process is. */
   async function takeUp(at: HeldRun, hand: Hand): Promise<void> {
     const moved = await move(at, hand);
@@ -168,8 +173,9 @@ export function createAdoption(
       for (const one of [...runs.live.values()])
         if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
       for (const one of [...runs.waiting.values()]) if (!held.has(one.run)) runs.waiting.delete(one.run);
-      for (const [run, process] of found) {
-        if (held.has(run)) continue;
+      for (const [run, process] of [...found]) {
+        // Seen, but not moved: closed in between, or not mine to move as long as this registration is lost.
+        if (held.has(run) && (await stands(process))) continue;
         found.delete(run);
         guard('orphan', orphan(process));
       }

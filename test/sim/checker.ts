@@ -168,7 +168,7 @@ function runningOf(entry: Entry): RunningValue | null {
 
 /** What was claimed under another policy than `allow` finds nothing running in its lane, but what was closed as lost. */
 function overlaps(evidence: Evidence): Violation[] {
-  const { stamps, history } = evidence;
+  const { stamps } = evidence;
   const lane = new Map<string, Stamp[]>();
   const policies = new Map(stamps.map((stamp) => [stamp, policyOf(stamp, evidence)]));
   const found: Violation[] = [];
@@ -178,7 +178,7 @@ function overlaps(evidence: Evidence): Violation[] {
     if (policies.get(stamp) === 'allow') continue;
     for (const other of others) {
       if (policies.get(other) === 'allow' || (other.end ?? Infinity) <= stamp.start) continue;
-      if (history.records.get(other.run)?.state === 'lost') continue;
+      if (closedAsLost(other.run, evidence)) continue;
       found.push({
         property: 'P6',
         at: stamp.start,
@@ -187,6 +187,17 @@ function overlaps(evidence: Evidence): Violation[] {
     }
   }
   return found;
+}
+
+/** Whether somebody gave it up; History may have heard of its real end first. */
+function closedAsLost(run: RunId, { log, layout, history }: Evidence): boolean {
+  if (history.records.get(run)?.state === 'lost') return true;
+  const key = layout.owing(run);
+  return log.changes.some(({ change }) => {
+    if (change.type !== 'put' || change.entry.key !== key) return false;
+    const read = decode(OwedValue, change.entry);
+    return read.ok && read.value.run.state === 'lost';
+  });
 }
 
 /** The policy by which a run came into its lane: that of its first attempt's claim. */
