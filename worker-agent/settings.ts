@@ -17,35 +17,55 @@ export interface Settings {
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
-/** Every setting: what it is for, and how its text is read; a throw says what was expected. */
+/** Every setting: what it is for, and how its text is read; what `expected` throws says what should have stood there. */
 const readers = {
-  data: { help: 'FOLDER  where everything is kept (.cronfleet)', read: (text: string) => text },
-  listen: { help: 'HOST:PORT  where to serve (127.0.0.1:8787; port 0 takes a free one)', read: readListen },
-  kv: { help: 'URL  the store of jobs (sqlite:FILE in the data folder)', read: readUrl },
-  history: { help: 'URL  the store of runs and logs (sqlite:FILE in the data folder)', read: readUrl },
-  id: { help: "ID  this agent's name (the host's)", read: readId },
-  labels: { help: 'K=V,...  what jobs may ask for', read: readLabels },
-  capacity: { help: 'N  how many runs at once (100)', read: readCapacity },
-  'log-level': { help: `LEVEL  ${logLevels.join(', ')} (info)`, read: readLevel },
+  data: { value: 'FOLDER', help: 'where everything is kept (.cronfleet)', read: readFolder },
+  listen: {
+    value: 'HOST:PORT',
+    help: 'where to serve (127.0.0.1:8787; port 0 takes a free one)',
+    read: readListen,
+  },
+  kv: { value: 'URL', help: 'the store of jobs (sqlite:FILE in the data folder)', read: readUrl },
+  history: {
+    value: 'URL',
+    help: 'the store of runs and logs (sqlite:FILE in the data folder)',
+    read: readUrl,
+  },
+  id: { value: 'ID', help: "this agent's name (the host's; kept in the data folder)", read: readId },
+  labels: { value: 'K=V,...', help: 'what jobs may ask for in a worker', read: readLabels },
+  capacity: { value: 'N', help: 'how many runs at once (100)', read: readCapacity },
+  'log-level': { value: 'LEVEL', help: `${logLevels.join(', ')} (info)`, read: readLevel },
 } as const;
 
 export const settingNames = Object.keys(readers) as (keyof typeof readers)[];
-export const settingHelp = (name: keyof typeof readers) => readers[name].help;
+export const settingHelp = (name: keyof typeof readers): { value: string; help: string } => {
+  const { value, help } = readers[name];
+  return { value, help };
+};
+
+/** Thrown by a reader: what it expected. */
+class Expected extends Error {}
+
+function readFolder(text: string): string {
+  if (text.includes('\0') || text.trim() === '') throw new Expected('a folder');
+  return text;
+}
 
 function readListen(text: string): Settings['listen'] {
   const [, host, port] = /^(\[[0-9a-f:]+\]|[^:]+):(\d{1,5})$/i.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535) throw new Error('HOST:PORT, such as 127.0.0.1:8787');
+  if (host === undefined || Number(port) > 65_535) throw new Expected('HOST:PORT, such as 127.0.0.1:8787');
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
 function readUrl(text: string): string {
-  if (!/^(sqlite:.+|memory:)$/.test(text)) throw new Error('sqlite:FILE');
+  if (!/^(sqlite:.+|memory:)$/.test(text))
+    throw new Expected('sqlite:FILE (etcd and MongoDB are not in this version)');
   return text;
 }
 
 function readId(text: string): string {
   if (!namePattern.test(text))
-    throw new Error('1 to 64 of [A-Za-z0-9._-], beginning with a letter, digit or _');
+    throw new Expected('1 to 64 of [A-Za-z0-9._-], beginning with a letter, digit or _');
   return text;
 }
 
@@ -55,19 +75,19 @@ function readLabels(text: string): Record<string, string> {
     .filter((part) => part !== '')
     .map((part) => part.split('='));
   if (pairs.some(([key, value, more]) => !key || value === undefined || more !== undefined))
-    throw new Error('k=v,k=v');
+    throw new Expected('k=v,k=v');
   return Object.fromEntries(pairs);
 }
 
 function readCapacity(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 100_000)
-    throw new Error('a whole number from 1 to 100000');
+    throw new Expected('a whole number from 1 to 100000');
   return value;
 }
 
 function readLevel(text: string): string {
-  if (!(logLevels as readonly string[]).includes(text)) throw new Error(`one of ${logLevels.join(', ')}`);
+  if (!(logLevels as readonly string[]).includes(text)) throw new Expected(`one of ${logLevels.join(', ')}`);
   return text;
 }
 
@@ -99,7 +119,9 @@ function fromFile(file: string, wanted: boolean, mistakes: Mistake[]): Texts {
           .join(',')
       : String(value);
   return Object.fromEntries(
-    Object.entries(read).map(([key, value]) => [key, { text: text(value), from: `${file}: ${key}` }]),
+    Object.entries(read)
+      .filter(([, value]) => value !== null)
+      .map(([key, value]) => [key, { text: text(value), from: `${file}: ${key}` }]),
   );
 }
 
@@ -115,15 +137,15 @@ export function readSettings(
   const mistakes: Mistake[] = [];
   const texts: Texts = fromFile(config ?? '/etc/cronfleet/config.yaml', config !== null, mistakes);
   for (const name of Object.keys(texts))
-    if (!(name in readers))
+    if (!Object.hasOwn(readers, name))
       mistakes.push({
         path: name,
         message: `${texts[name]?.from}: is no setting; expected one of ${settingNames.join(', ')}`,
       });
   for (const name of settingNames) {
-    const variable = `CRONFLEET_${name.toUpperCase().replace('-', '_')}`;
+    const variable = `CRONFLEET_${name.toUpperCase().replaceAll('-', '_')}`;
     const given = env[variable];
-    if (given !== undefined && given !== '') texts[name] = { text: given, from: variable };
+    if (given) texts[name] = { text: given, from: variable };
     const flag = flags[name];
     if (flag !== undefined) texts[name] = { text: flag, from: `--${name}` };
   }
@@ -136,7 +158,8 @@ export function readSettings(
     try {
       return readers[name].read(given.text) as ReturnType<(typeof readers)[N]['read']>;
     } catch (error) {
-      const expected = error instanceof Error ? error.message : '';
+      if (!(error instanceof Expected)) throw error;
+      const expected = error.message;
       mistakes.push({
         path: name,
         message: `${given.from}: ${JSON.stringify(given.text)} is not valid; expected ${expected}`,
@@ -160,5 +183,6 @@ export function readSettings(
     throw new Refusal('settings_invalid', mistakes.map(({ message }) => message).join('\n'), {
       errors: mistakes,
     });
+  for (const part of [settings.listen, settings.labels]) Object.freeze(part);
   return Object.freeze(settings);
 }

@@ -63,7 +63,7 @@ describe('what ships, alone in an empty folder', () => {
         });
         up.on('exit', () => reject(new Error(`ended before it was up: ${said}`)));
       });
-      const next = cronfleet('next', '*/5 * * * *', '--data', data);
+      const next = cronfleet('next', '*/5 * * * *');
       assert.equal(next.status, 0, next.stderr);
       assert.match(next.stdout, /\d{4}-\d\d-\d\d/);
       if (existsSync(join(shipped, 'dist/site/index.html'))) {

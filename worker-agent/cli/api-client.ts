@@ -1,71 +1,100 @@
-import { Refusal } from '#core/model/refusal.ts';
+import { type Mistake, Refusal } from '#core/model/refusal.ts';
 
-/** The server can't be reached: exit code 3. */
+/** The server can't be reached, or can't answer at present: exit code 3. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
+type Query = Readonly<Record<string, string | undefined>>;
+
+/** The API under /api/v1. What it refuses is thrown as the Refusal that it was. */
 export interface Api {
   url: string;
-  get(path: string, query?: Record<string, string | undefined>): Promise<unknown>;
-  send(
-    method: 'POST' | 'PUT' | 'DELETE',
-    path: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<unknown>;
+  get(path: string, query?: Query): Promise<unknown>;
+  send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, query?: Query): Promise<unknown>;
+  /** Every item of a list, page by page. */
+  all<T>(path: string, query?: Query): Promise<T[]>;
+  /** A body as it is, piece by piece. */
   raw(path: string, accept: string): Promise<Response>;
 }
 
-/** Calls the API under /api/v1; what it refuses is thrown as the Refusal that it was. */
 export function apiClient(url: string, token: string, fetcher: typeof fetch): Api {
-  async function call(path: string, init: RequestInit): Promise<Response> {
-    const headers = { ...init.headers, authorization: `Bearer ${token}` };
+  async function call(path: string, query: Query, init: RequestInit): Promise<Response> {
+    const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
+    const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
     let response: Response;
     try {
-      response = await fetcher(`${url}/api/v1${path}`, { ...init, headers });
+      response = await fetcher(`${url}/api/v1${path}${search}`, {
+        ...init,
+        headers: { ...init.headers, authorization: `Bearer ${token}` },
+      });
     } catch (error) {
-      const why =
-        error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-      throw new Unreachable(`${url} does not answer (${why}). Is it running? npm start, or: cronfleet up`);
+      throw new Unreachable(
+        `${url} does not answer (${whyOf(error)}). Is it running? Start it with: cronfleet up (npm start)`,
+      );
     }
     if (response.ok) return response;
-    const text = await response.text();
-    throw refusalOf(response.status, text);
+    throw refusalOf(url, response.status, await response.text());
   }
-  const json = async (response: Promise<Response>): Promise<unknown> => (await response).json();
-  return {
+  async function json(response: Promise<Response>): Promise<unknown> {
+    const text = await (await response).text();
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Unreachable(`${url} answers, but not as cronfleet's API; is this the right URL?`);
+    }
+  }
+  const api: Api = {
     url,
-    get(path, query = {}) {
-      const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
-      const search = new URLSearchParams(given).toString();
-      return json(call(search === '' ? path : `${path}?${search}`, {}));
-    },
-    send(method, path, body, headers = {}) {
-      const type = body === undefined ? {} : { 'content-type': 'application/json' };
-      return json(
-        call(path, {
+    get: (path, query = {}) => json(call(path, query, {})),
+    send: (method, path, body, query = {}) =>
+      json(
+        call(path, query, {
           method,
-          headers: { ...type, ...headers },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          ...(body === undefined
+            ? {}
+            : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
         }),
-      );
+      ),
+    async all<T>(path: string, query: Query = {}): Promise<T[]> {
+      const items: T[] = [];
+      for (let cursor: string | undefined; ; ) {
+        const page = (await api.get(path, { ...query, limit: '500', cursor })) as {
+          items: T[];
+          next: string | null;
+        };
+        items.push(...page.items);
+        if (page.next === null) return items;
+        cursor = page.next;
+      }
     },
-    raw: (path, accept) => call(path, { headers: { accept } }),
+    raw: (path, accept) => call(path, {}, { headers: { accept } }),
   };
+  return api;
 }
 
-function refusalOf(status: number, text: string): Error {
+/** undici says only `fetch failed`; its cause says why. */
+function whyOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  if (cause instanceof AggregateError) return whyOf(cause.errors[0]);
+  return cause instanceof Error ? cause.message || cause.name : error.message;
+}
+
+function refusalOf(url: string, status: number, text: string): Error {
+  let said: { code?: unknown; detail?: unknown; errors?: unknown; requestId?: unknown };
   try {
-    const { code, detail, errors } = JSON.parse(text) as {
-      code: string;
-      detail: string;
-      errors?: Refusal['errors'];
-    };
-    if (status >= 500 && status !== 503) return new Unreachable(`the server failed: ${detail}`);
-    return new Refusal(code, detail, { errors: errors ?? [] });
+    said = JSON.parse(text);
   } catch {
     // Whatever answered, it was not this API.
-    return new Unreachable(`got HTTP ${status} and no answer of cronfleet's; is this the right URL?`);
+    said = {};
   }
+  const { code, detail, errors, requestId } = said;
+  if (typeof code !== 'string' || typeof detail !== 'string')
+    return new Unreachable(
+      `${url} answered HTTP ${status} and not as cronfleet's API; is this the right URL?`,
+    );
+  if (status === 503) return new Unreachable(`${url}: ${detail}; try again in some seconds`);
+  if (status >= 500) return new Unreachable(`${url} failed: ${detail} (${requestId})`);
+  return new Refusal(code, detail, { errors: Array.isArray(errors) ? (errors as Mistake[]) : [] });
 }

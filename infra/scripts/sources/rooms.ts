@@ -21,7 +21,7 @@ export const rooms: readonly Room[] = [
   {
     // The composition roots: they put real clocks, stores and processes together, and nobody imports them.
     name: 'root',
-    at: /^(functions\/(lambda|server|watchdog)|worker-agent\/(main|standalone|cli\/main)|sst\.config)\.ts$/,
+    at: /^(?:(functions\/(lambda|server|watchdog)|worker-agent\/(main|standalone|cli\/main)|sst\.config)\.ts|worker-agent\/cli\/cronfleet\.mjs)$/,
     knows: [...core, 'functions', 'agent', 'cli', 'infra', 'root'],
     usesNode: true,
     meetsWorld: true,

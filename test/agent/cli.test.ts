@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+const launcher = new URL('../../worker-agent/cli/cronfleet.mjs', import.meta.url).pathname;
+const dir = mkdtempSync(join(tmpdir(), 'cronfleet-cli-'));
+const data = join(dir, 'data');
+const ours = { ...process.env, CRONFLEET_DATA: data, NO_COLOR: '1' };
+let server: ChildProcess;
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+/** Runs the command line as a person's shell would. */
+function cli(
+  args: string[],
+  how: { input?: string; env?: NodeJS.ProcessEnv; program?: string } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [how.program ?? main, ...args], { env: { ...ours, ...how.env } });
+  const ended: Ended = { code: null, out: '', err: '' };
+  child.stdout.on('data', (piece) => {
+    ended.out += piece;
+  });
+  child.stderr.on('data', (piece) => {
+    ended.err += piece;
+  });
+  child.stdin.end(how.input ?? '');
+  return new Promise((resolve) => child.on('close', (code) => resolve({ ...ended, code })));
+}
+
+const crontab =
+  'MAILTO=ann\n# nightly\n0 2 * * * /usr/bin/backup --all\n0 3 * * * cat%100\\%%\n@reboot a\n99 * * * * b\n';
+
+describe('the command line', { skip: process.platform === 'linux' ? false : 'agents run on Linux' }, () => {
+  before(async () => {
+    server = spawn(
+      process.execPath,
+      [main, 'up', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'error'],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    await new Promise((resolve, reject) => {
+      server.stdout?.once('data', resolve);
+      server.once('exit', (code) => reject(new Error(`up ended with ${code}`)));
+    });
+  });
+  after(async () => {
+    const gone = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGINT');
+    await gone;
+    rmSync(dir, { recursive: true });
+  });
+
+  it('takes a crontab over, names what it leaves, and changes nothing the second time', async () => {
+    const first = await cli(['import', '-'], { input: crontab });
+    assert.equal(first.code, 0, first.err);
+    for (const line of [1, 5, 6]) assert.match(first.out, new RegExp(`not taken over {2}-:${line}: .{10}`));
+    assert.match(first.out, /2 taken over, 0 changed, 0 unchanged, 3 lines not taken over/);
+    const second = await cli(['import', '-', '--json'], { input: crontab });
+    assert.deepEqual(
+      JSON.parse(second.out).changes.map(({ action }: { action: string }) => action),
+      ['unchanged', 'unchanged'],
+    );
+  });
+
+  it('gives back a crontab and a YAML file whose taking over changes nothing', async () => {
+    const table = await cli(['export', '--crontab', '--group', 'crontab']);
+    const again = await cli(['import', '-', '--json'], { input: table.out });
+    const yaml = await cli(['apply', '-', '--json'], {
+      input: (await cli(['export', '--group', 'crontab'])).out,
+    });
+    for (const { out } of [again, yaml])
+      assert.deepEqual(
+        new Set(JSON.parse(out).changes.map(({ action }: { action: string }) => action)),
+        new Set(['unchanged']),
+      );
+  });
+
+  it('reads users from a system table, and from a folder of them', async () => {
+    const folder = join(dir, 'tables');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'a'), '@daily nobody true a\n');
+    writeFileSync(join(folder, 'b'), '@daily nobody true a\n');
+    const { out } = await cli(['import', '--system', '--dry-run', folder]);
+    assert.match(out, /true-[0-9a-f]{6} +@daily +nobody +true a\n.*true-[0-9a-f]{6}-2 /);
+    assert.match(out, /2 taken over.*nothing was done/);
+  });
+
+  it('ends a followed run with the code of the job, 124 for a timeout', async () => {
+    const jobs =
+      "jobs: [{name: three, command: 'echo a; printf b; exit 3'}, {name: slow, command: sleep 60, timeout: 1s, killGrace: 0s}]";
+    assert.equal((await cli(['apply', '-'], { input: jobs })).code, 0);
+    const three = await cli(['run', 'three', '--follow']);
+    assert.deepEqual([three.code, three.out], [3, 'a\nb']);
+    assert.match(three.err, /: failed \(exit status 3\)/);
+    assert.equal((await cli(['run', 'slow', '--follow'])).code, 124);
+    assert.equal((await cli(['logs', 'three'])).out, 'a\nb');
+    assert.match((await cli(['runs', 'three'])).out, /default~three~\S+ +failed/);
+  });
+
+  it('says 125 for a run that was killed', async () => {
+    await cli(['apply', '-'], { input: 'jobs: [{name: long, command: "echo up; sleep 60", killGrace: 0s}]' });
+    const child = spawn(process.execPath, [main, 'run', 'long', '--follow'], { env: ours });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const [run] = JSON.parse((await cli(['show', 'long', '--json'])).out).running;
+    assert.equal((await cli(['kill', run.id])).code, 0);
+    assert.equal(await new Promise((resolve) => child.once('close', resolve)), 125);
+  });
+
+  it('reads with --json what tables show, in every reading command', async () => {
+    for (const args of [
+      ['ls'],
+      ['show', 'three'],
+      ['runs'],
+      ['why', 'three', '2026-01-01T00:00:00Z'],
+      ['workers'],
+      ['token', 'ls'],
+      ['doctor'],
+      ['next', '@daily'],
+    ])
+      assert.ok(JSON.parse((await cli([...args, '--json'])).out), args.join(' '));
+  });
+
+  it('pauses and resumes, and says so', async () => {
+    assert.match((await cli(['pause', 'three', '--reason', 'x'])).out, /three is paused/);
+    assert.match((await cli(['ls'])).out, /three .*paused by local/);
+    assert.match((await cli(['resume', 'three'])).out, /three goes on/);
+  });
+
+  it('makes a token and prints it alone; its role binds', async () => {
+    const { out } = await cli(['token', 'create', 'eyes', '--role', 'viewer']);
+    assert.match(out, /^cf_\w+_\S{43}\n$/);
+    const env = { CRONFLEET_TOKEN: out.trim() };
+    assert.equal((await cli(['ls'], { env })).code, 0);
+    const refused = await cli(['run', 'three'], { env });
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(refused.err, /needs the role operator/);
+  });
+
+  it('refuses with 1 and names what and where to look', async () => {
+    const unknown = await cli(['show', 'nope']);
+    assert.deepEqual([unknown.code, unknown.out], [1, '']);
+    assert.match(unknown.err, /default\/nope"\n {2}cronfleet ls/);
+    const bad = await cli(['apply', '-'], { input: 'jobs: [{name: a b, command: x}, {name: c}]' });
+    assert.equal(bad.code, 1);
+    assert.match(bad.err, /jobs\.0\.name: "a b"[\s\S]*jobs\.1\.command/);
+  });
+
+  it('does not send the local token to another server', async () => {
+    const seen: (string | undefined)[] = [];
+    const other = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const asked = await cli(['ls', '--url', url]);
+    other.close();
+    assert.deepEqual([asked.code, seen], [3, []]);
+    assert.match(asked.err, /no token is known/);
+  });
+});
+
+describe('a wrong call of the command line', () => {
+  it('ends with 2 and says what was meant', async () => {
+    for (const [args, said] of [
+      [[], /Exit codes/],
+      [['runss'], /did you mean runs\?/],
+      [['runs', '--stat', 'x'], /did you mean --state\?/],
+      [['show'], /expected JOB/],
+      [['show', 'a', 'b'], /"b" is one word too many/],
+      [['import'], /which crontab\?/],
+      [['next', '* * * * *', '--count', '0'], /--count 0/],
+      [['agent'], /needs stores/],
+      [['token', 'create', 'x'], /which role/],
+    ] as const) {
+      const { code, err, out } = await cli([...args]);
+      assert.deepEqual([code, out], [2, ''], args.join(' '));
+      assert.match(err, said);
+    }
+  });
+
+  it('ends with 3 where no server is known or none answers', async () => {
+    assert.equal((await cli(['ls'], { env: { CRONFLEET_DATA: join(dir, 'none') } })).code, 3);
+    // Port 9 (discard): nobody is there.
+    const env = { CRONFLEET_URL: 'http://127.0.0.1:9', CRONFLEET_TOKEN: 'x' };
+    assert.deepEqual((await cli(['ls'], { env })).code, 3);
+  });
+
+  it('is not needed for help, which every command has with an example', async () => {
+    const overview = await cli(['--help']);
+    assert.equal(overview.code, 0);
+    const names = [...overview.out.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name = '']) => name);
+    assert.ok(names.length >= 20);
+    for (const name of names)
+      assert.match((await cli([name, '--help'])).out, /^usage: cronfleet [\s\S]*Example:\n {2}\S/);
+    assert.match((await cli(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+    assert.equal((await cli(['--version'], { program: launcher })).out, (await cli(['--version'])).out);
+  });
+});

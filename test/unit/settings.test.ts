@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, it } from 'node:test';
+import { readSettings } from '#agent/settings.ts';
+import { Refusal } from '#core/model/refusal.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'cronfleet-settings-'));
+after(() => rmSync(dir, { recursive: true }));
+let files = 0;
+function file(text: string): string {
+  files += 1;
+  const path = join(dir, `${files}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+const empty = file('');
+
+it('takes flags before variables before the file before what is so anyway', () => {
+  const config = file('data: /c\nid: from-file\ncapacity: 3\nlabels: {zone: a}\n');
+  const settings = readSettings({ data: '/a' }, { CRONFLEET_DATA: '/b', CRONFLEET_ID: 'from-env' }, config);
+  assert.deepEqual(settings, {
+    data: '/a',
+    listen: { host: '127.0.0.1', port: 8787 },
+    kv: null,
+    history: null,
+    id: 'from-env',
+    labels: { zone: 'a' },
+    capacity: 3,
+    logLevel: 'info',
+  });
+});
+
+it('is frozen, all of it', () => {
+  const settings = readSettings({}, {}, empty);
+  for (const part of [settings, settings.listen, settings.labels]) assert.ok(Object.isFrozen(part));
+});
+
+it('tells all mistakes at once, each with where it stands, its value and what was expected', () => {
+  const config = file('capacity: none\nconstructor: x\nhistory: mongodb://h\n');
+  assert.throws(
+    () =>
+      readSettings(
+        { listen: '8787', data: ' ' },
+        { CRONFLEET_ID: 'a b', CRONFLEET_LOG_LEVEL: 'loud' },
+        config,
+      ),
+    (error) => {
+      assert.ok(error instanceof Refusal);
+      const said = error.errors.map(({ message }) => message).join('\n');
+      for (const part of [
+        /--listen: "8787" .*HOST:PORT/,
+        /--data: " "/,
+        /CRONFLEET_ID: "a b"/,
+        /CRONFLEET_LOG_LEVEL: "loud"/,
+        /: capacity: "none"/,
+        /: constructor: is no setting/,
+        /: history: "mongodb:\/\/h" .*sqlite:FILE/,
+      ])
+        assert.match(said, part);
+      return error.errors.length === 7;
+    },
+  );
+});
+
+it('refuses a file that was named and is not there, or is no list of settings', () => {
+  assert.throws(() => readSettings({}, {}, join(dir, 'none')), /none: is not there/);
+  assert.throws(() => readSettings({}, {}, file('- a\n')), /expected settings/);
+});

@@ -1,0 +1,129 @@
+import { stringify } from 'yaml';
+import { parseJobId } from '#core/model/ids.ts';
+import { type Command, jsonFlag, show } from '../command.ts';
+import { followRuns } from '../follow.ts';
+import { plain, table } from '../terminal.ts';
+import { type Jobs, scheduleText, stateText, timeText } from '../views.ts';
+
+/** The path of a job that somebody named: NAME (group default) or GROUP/NAME. */
+export function jobPath(text: string | undefined): string {
+  const { group, name } = parseJobId(text ?? '');
+  return `/jobs/${group}/${name}`;
+}
+
+const idOf = ({ job: { group, name } }: Jobs) => (group === 'default' ? name : `${group}/${name}`);
+
+export const jobCommands: readonly Command[] = [
+  {
+    ...{ name: 'ls', part: 'Jobs', words: '', count: [0, 0], summary: 'List jobs' },
+    example: 'cronfleet ls --state failed',
+    flags: {
+      group: { value: 'G', help: 'of this group' },
+      q: { value: 'TEXT', help: 'with this in name, command, owner or description' },
+      tag: { value: 'TAG', help: 'with this tag' },
+      state: { value: 'STATE', help: 'whose last run is in this state' },
+      worker: { value: 'ID', help: 'that this worker may run' },
+      ...jsonFlag,
+    },
+    async run(context) {
+      const { text, terminal } = context;
+      const query = Object.fromEntries(
+        ['group', 'q', 'tag', 'state', 'worker'].map((name) => [name, text(name)]),
+      );
+      const found = await context.api().all<Jobs>('/jobs', query);
+      if (found.length === 0 && !context.has('json')) {
+        const any = Object.values(query).some((value) => value !== undefined);
+        terminal.note(
+          any ? 'no job is like that' : 'no jobs yet. Take a crontab over: crontab -l | cronfleet import -',
+        );
+        return 0;
+      }
+      return show<Jobs[]>(context, found, (list) =>
+        table(
+          ['JOB', 'SCHEDULE', 'NEXT', 'LAST', ''],
+          list.map((view) => {
+            const { job, next, last, paused, running } = view;
+            const notes = [
+              ...(job.enabled ? [] : ['disabled']),
+              ...(paused === null
+                ? []
+                : [
+                    `paused by ${plain(paused.by)}${paused.until === null ? '' : ` until ${timeText(paused.until)}`}`,
+                  ]),
+              ...(running.length === 0 ? [] : [`${running.length} running`]),
+            ];
+            const state = last === null ? '-' : stateText(terminal, last.state);
+            return [idOf(view), scheduleText(job), timeText(next[0]), state, notes.join(', ')];
+          }),
+        ),
+      );
+    },
+  },
+  {
+    ...{ name: 'show', part: 'Jobs', words: 'JOB', count: [1, 1], summary: 'Show a job with all its fields' },
+    example: 'cronfleet show crontab/backup-3f9a01',
+    flags: jsonFlag,
+    async run(context) {
+      const view = await context.api().get(jobPath(context.args[0]));
+      return show(context, view, (value) => stringify(value).trimEnd());
+    },
+  },
+  {
+    ...{ name: 'run', part: 'Jobs', words: 'JOB', count: [1, 1], summary: 'Run a job now' },
+    example: 'cronfleet run backup --follow && echo "it is saved"',
+    flags: {
+      follow: {
+        help: "print its output as it comes, and end with the job's own exit code (124: timed out, 125: did not end by itself)",
+      },
+      worker: { value: 'ID', help: 'on this worker' },
+      ...jsonFlag,
+    },
+    async run(context) {
+      const { text, terminal } = context;
+      const worker = text('worker');
+      const ordered = (await context
+        .api()
+        .send('POST', `${jobPath(context.args[0])}/run`, worker === undefined ? {} : { worker })) as {
+        order: string;
+        runs: string[];
+      };
+      if (context.has('follow')) return followRuns(context, ordered.runs);
+      show<typeof ordered>(context, ordered, ({ runs }) => runs.join('\n'));
+      if (!context.has('json')) terminal.note(`its output: cronfleet logs ${ordered.runs[0]} -f`);
+      return 0;
+    },
+  },
+  {
+    ...{
+      name: 'pause',
+      part: 'Jobs',
+      words: 'JOB',
+      count: [1, 1],
+      summary: "Leave out a job's instants until it is resumed",
+    },
+    example: 'cronfleet pause backup --reason "disk swap" --until 2026-11-23T06:00:00+01:00',
+    flags: {
+      reason: { value: 'TEXT', help: 'kept with it' },
+      until: { value: 'TIME', help: 'goes on by itself then' },
+      ...jsonFlag,
+    },
+    async run(context) {
+      const body = { reason: context.text('reason') ?? '', until: context.text('until') ?? null };
+      const view = await context.api().send('POST', `${jobPath(context.args[0])}/pause`, body);
+      return show<Jobs>(
+        context,
+        view,
+        (one) => `${idOf(one)} is paused${one.paused?.until ? ` until ${timeText(one.paused.until)}` : ''}`,
+      );
+    },
+  },
+  {
+    ...{ name: 'resume', part: 'Jobs', words: 'JOB', count: [1, 1], summary: 'Let a paused job go on' },
+    example: 'cronfleet resume backup',
+    flags: jsonFlag,
+    async run(context) {
+      const view = await context.api().send('POST', `${jobPath(context.args[0])}/resume`);
+      return show<Jobs>(context, view, (one) => `${idOf(one)} goes on; next ${timeText(one.next[0])}`);
+    },
+  },
+];

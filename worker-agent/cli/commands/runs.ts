@@ -1,0 +1,178 @@
+import { parseJobId, parseRunId } from '#core/model/ids.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import { parseSchedule } from '#core/schedule/parse.ts';
+import { type Command, type Context, jsonFlag, show } from '../command.ts';
+import { follow } from '../follow.ts';
+import { plain, table } from '../terminal.ts';
+import { type Jobs, type Run, stateText, timeText, tookText } from '../views.ts';
+import { jobPath } from './jobs.ts';
+
+const isRun = (text: string) => text.includes('~');
+
+/** A run by its id, or the last one of a job. */
+async function runNamed(context: Context, text: string): Promise<string> {
+  if (isRun(text)) {
+    parseRunId(text);
+    return text;
+  }
+  const { group, name } = parseJobId(text);
+  const view = (await context.api().get(jobPath(text))) as Jobs;
+  const run = view.running[0] ?? view.last;
+  if (run === null)
+    throw new Refusal(
+      'run_not_found',
+      `${group}/${name} has not run yet; to run it now: cronfleet run ${text}`,
+    );
+  return run.id;
+}
+
+export const runCommands: readonly Command[] = [
+  {
+    ...{
+      name: 'runs',
+      part: 'Runs',
+      words: '[JOB]',
+      count: [0, 1],
+      summary: 'List runs, newest first, and instants that did not run',
+    },
+    example: 'cronfleet runs backup --state failed --limit 5',
+    flags: {
+      state: {
+        value: 'STATE',
+        help: 'in this state: succeeded, failed, timed_out, killed, lost, skipped, missed, running, ...',
+      },
+      from: { value: 'TIME', help: 'of instants from then on' },
+      to: { value: 'TIME', help: 'of instants before' },
+      worker: { value: 'ID', help: 'on this worker' },
+      limit: { value: 'N', help: 'at most so many (20)' },
+      ...jsonFlag,
+    },
+    async run(context) {
+      const { text, terminal, args } = context;
+      const query = {
+        ...Object.fromEntries(['state', 'from', 'to', 'worker'].map((name) => [name, text(name)])),
+        job: args[0],
+        limit: text('limit') ?? '20',
+      };
+      const { items } = (await context.api().get('/runs', query)) as { items: Run[] };
+      if (items.length === 0 && !context.has('json')) {
+        terminal.note('no run is like that');
+        return 0;
+      }
+      return show<Run[]>(context, items, (runs) =>
+        table(
+          ['RUN', 'STATE', 'STARTED', 'TOOK', 'WORKER', 'REASON'],
+          runs.map((run) => [
+            run.id,
+            stateText(terminal, run.state) + (run.count > 1 ? ` x${run.count}` : ''),
+            timeText(run.startedAt),
+            tookText(run.durationMs),
+            run.worker ?? '-',
+            plain(run.reason),
+          ]),
+        ),
+      );
+    },
+  },
+  {
+    ...{
+      name: 'logs',
+      part: 'Runs',
+      words: 'RUN | JOB',
+      count: [1, 1],
+      summary: "Print a run's output, or that of a job's last run",
+    },
+    example: 'cronfleet logs backup -f',
+    flags: { f: { help: 'go on as it comes, until the run has ended' } },
+    async run(context) {
+      const run = await runNamed(context, context.args[0] ?? '');
+      if (context.has('f')) {
+        await follow(context, run);
+        return 0;
+      }
+      const { body } = await context.api().raw(`/runs/${encodeURIComponent(run)}/log`, 'text/plain');
+      const decoder = new TextDecoder();
+      for await (const piece of body ?? []) context.terminal.write(decoder.decode(piece, { stream: true }));
+      context.terminal.write(decoder.decode());
+      return 0;
+    },
+  },
+  {
+    ...{
+      name: 'kill',
+      part: 'Runs',
+      words: 'RUN',
+      count: [1, 1],
+      summary: 'Kill a run with all its children',
+    },
+    example: 'cronfleet kill default~backup~20261122T163500.000Z~1',
+    flags: {
+      signal: { value: 'NAME', help: "begin with this one (the job's killSignal)" },
+      grace: { value: 'DURATION', help: "so long until KILL (the job's killGrace)" },
+      ...jsonFlag,
+    },
+    async run(context) {
+      const { text, args } = context;
+      const id = args[0] ?? '';
+      if (!isRun(id))
+        throw new Refusal(
+          'run_id_invalid',
+          `${id} is no run; its living runs: cronfleet runs ${id} --state running`,
+        );
+      parseRunId(id);
+      const body = {
+        signal: text('signal')?.toUpperCase().replace(/^SIG/, '') ?? null,
+        grace: text('grace') ?? null,
+      };
+      const run = await context.api().send('POST', `/runs/${encodeURIComponent(id)}/kill`, body);
+      return show<Run>(context, run, ({ state }) =>
+        state === 'killed' ? `${id} is killed` : `${id} is being killed; how far that is: cronfleet runs`,
+      );
+    },
+  },
+  {
+    ...{
+      name: 'why',
+      part: 'Runs',
+      words: 'JOB [INSTANT]',
+      count: [1, 2],
+      summary: 'Why an instant ran, or did not; the last one unless said',
+    },
+    example: 'cronfleet why backup 2026-11-22T02:30:00Z',
+    flags: jsonFlag,
+    async run(context) {
+      const [job = '', given] = context.args;
+      const instant = given ?? lastInstant(context, (await context.api().get(jobPath(job))) as Jobs);
+      const why = await context.api().get('/why', { job, instant });
+      return show<{
+        state: string;
+        sentence: string;
+        evidence: { at: string | null; what: string; source: string }[];
+      }>(context, why, ({ sentence, evidence }) =>
+        [
+          `${timeText(instant)}: ${plain(sentence)}`,
+          ...evidence.map(({ at, what, source }) => `  ${timeText(at)}  ${plain(what)}  [${plain(source)}]`),
+        ].join('\n'),
+      );
+    },
+  },
+];
+
+/** The last instant of a job's schedule that has come. */
+function lastInstant(context: Context, { job, last }: Jobs): string {
+  const { schedule, timezone, dst, except, startAt, endAt, group, name } = job;
+  const at =
+    schedule === null
+      ? null
+      : parseSchedule(schedule, {
+          ...{ timezone, dst, except, startAt, endAt },
+          seed: `${group}/${name}`,
+        }).prev(context.now());
+  const instant = at === null ? last?.instant : new Date(at).toISOString();
+  if (instant == null)
+    throw new Refusal(
+      'instant_missing',
+      `${group}/${name} has had no instant of a schedule yet; name one: cronfleet why JOB INSTANT`,
+    );
+  return instant;
+}
