@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
 import { flagsOf } from './flags.ts';
-import { version } from './version.ts';
+import { version } from './shipped.ts';
 
 export function usageOf({ name, words, flags }: Command): string {
   return ['usage: cronfleet', name, words, flags === undefined ? '' : '[FLAGS]']

@@ -6,8 +6,8 @@ import { commands } from './commands.ts';
 import { meant, readWords } from './flags.ts';
 import { helpOf, overview, usageOf } from './help.ts';
 import { findServer } from './server.ts';
+import { version } from './shipped.ts';
 import type { Terminal } from './terminal.ts';
-import { version } from './version.ts';
 
 /** What of the world the command line touches; its root hands it in. */
 export interface World {

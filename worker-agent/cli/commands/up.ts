@@ -1,7 +1,7 @@
 import { siteFrom } from '#functions/site.ts';
 import { readSettings, settingHelp, settingNames } from '../../settings.ts';
 import { type Command, type Flag, Usage } from '../command.ts';
-import { version } from '../version.ts';
+import { siteFolder, version } from '../shipped.ts';
 
 const flags: Record<string, Flag> = {
   ...Object.fromEntries(settingNames.map((name) => [name, settingHelp(name)])),
@@ -27,7 +27,7 @@ export const up: Command = {
     const { startStandalone } = await import('../../standalone.ts');
     const running = await startStandalone(settings, {
       version,
-      site: siteFrom(new URL('../../../dist/site/', import.meta.url)),
+      site: siteFrom(siteFolder),
     });
     terminal.line(`cronfleet is up: ${running.url}/#token=${running.token}`);
     await Promise.race([stopped, running.failed]);

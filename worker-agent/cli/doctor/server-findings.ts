@@ -1,7 +1,7 @@
 import { Refusal } from '#core/model/refusal.ts';
 import { Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
-import { version } from '../version.ts';
+import { version } from '../shipped.ts';
 import { bad, type Finding, note, ok } from './finding.ts';
 
 interface Worker {
