@@ -1,6 +1,7 @@
-import type { JobStore } from '#core/cluster/jobs.ts';
+import type { JobStore } from '#core/cluster/job-record.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import type { Role } from '#core/cluster/records.ts';
+import { Refusal } from '#core/model/refusal.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
@@ -31,6 +32,10 @@ export interface AppDeps {
   allowedHosts?: () => readonly string[];
   /** Prometheus text of this process. */
   metrics?: () => Promise<string>;
+  /** The zone in which crontabs that name none are read; `UTC` unless said. */
+  zone?: string;
+  /** How channels are reached; undefined: they can't be tried from here. */
+  fetch?: typeof fetch;
 }
 
 /** Who asks, as the token says. */
@@ -43,8 +48,23 @@ export interface Caller {
 
 export type Env = { Variables: { caller: Caller; requestId: string } };
 
-export function storeOf({ kv, layout, clock }: Pick<AppDeps, 'kv' | 'layout' | 'clock'>): JobStore {
-  return { kv, layout, now: () => clock.now() };
+/** What sets a floor needs a clock that can be trusted (DESIGN.md section 4). */
+const mostSkewMs = 500;
+
+export function storeOf({ kv, layout, clock, skewMs }: AppDeps): JobStore {
+  return {
+    kv,
+    layout,
+    now: () => clock.now(),
+    trustClock() {
+      const skew = skewMs === undefined ? 0 : skewMs();
+      if (skew === null || Math.abs(skew) > mostSkewMs)
+        throw new Refusal(
+          'clock_skewed',
+          `this server's clock is ${skew === null ? 'of unknown offset' : `${skew} ms off`}; expected at most ${mostSkewMs} ms`,
+        );
+    },
+  };
 }
 
 const ranks: Record<Role, number> = { viewer: 0, operator: 1, editor: 2, admin: 3 };
@@ -55,4 +75,20 @@ export function hasRole(caller: Caller, role: Role): boolean {
 
 export function mayTouch(caller: Caller, group: string): boolean {
   return caller.groups === null || caller.groups.includes(group);
+}
+
+/** Refusal `forbidden` for another group than the token's. */
+export function checkGroup(caller: Caller, group: string): void {
+  if (!mayTouch(caller, group)) throw new Refusal('forbidden', `group: this token is not for group ${group}`);
+}
+
+/** What concerns everybody is not for a token of some groups. Refusal `forbidden`. */
+export function checkEveryGroup(caller: Caller): void {
+  if (caller.groups !== null)
+    throw new Refusal('forbidden', 'this concerns every group; expected a token that is not for some only');
+}
+
+/** As a filter of lists: only the caller's groups. */
+export function groupsOf(caller: Caller): { groups?: readonly string[] } {
+  return caller.groups === null ? {} : { groups: caller.groups };
 }

@@ -1,11 +1,11 @@
 import { html } from 'hono/html';
-import type { Route } from './route.ts';
+import { pathOf, type Route } from './route.ts';
 
 /** A page that lists the routes; the whole truth is in openapi.json. */
 export function docsPage(routes: readonly Route[]) {
   const rows = routes.map(
-    ({ method, path, root, role, summary }) =>
-      html`<tr><td><code>${method}</code></td><td><code>${root ? '' : '/api/v1'}${path}</code></td><td>${role}</td><td>${summary}</td></tr>`,
+    (route) =>
+      html`<tr><td><code>${route.method}</code></td><td><code>${pathOf(route)}</code></td><td>${route.role}</td><td>${route.summary}</td></tr>`,
   );
   return html`<!doctype html>
 <html lang="en">

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isDuration } from '#core/model/duration.ts';
 import { namePattern } from '#core/model/ids.ts';
 import { runStates, triggers } from '#core/model/run.ts';
 
@@ -10,6 +11,15 @@ export const name = v.pipe(
 export const state = v.picklist(runStates);
 export const trigger = v.picklist(triggers);
 
+/** A job as one text: `name` or `group/name`. */
+export const jobText = v.pipe(
+  v.string(),
+  v.check(
+    (text) => text.split('/').length <= 2 && text.split('/').every((part) => namePattern.test(part)),
+    'expected NAME or GROUP/NAME, each 1 to 64 of [A-Za-z0-9._-] beginning with a letter, digit or _',
+  ),
+);
+
 /** A time in any ISO 8601 form that names its offset, as UTC ms. */
 export const time = v.pipe(
   v.string(),
@@ -17,15 +27,22 @@ export const time = v.pipe(
     /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/,
     'expected a time such as 2026-11-22T16:35:00Z',
   ),
+  // Date.parse takes 30 February for 2 March.
+  v.check((text) => isDay(text.slice(0, 10)), 'expected a day that exists'),
   v.transform((text) => Date.parse(text)),
   v.check((ms) => !Number.isNaN(ms), 'expected a time that exists'),
 );
+
+function isDay(text: string): boolean {
+  const midnight = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text);
+}
 
 /** A number of the query's. */
 export const number = (min: number, max: number) =>
   v.pipe(
     v.string(),
-    v.regex(/^\d{1,15}$/, `expected a whole number from ${min} to ${max}`),
+    v.regex(/^\d{1,16}$/, `expected a whole number from ${min} to ${max}`),
     v.transform(Number),
     v.minValue(min, `expected a whole number from ${min} to ${max}`),
     v.maxValue(max, `expected a whole number from ${min} to ${max}`),
@@ -35,7 +52,13 @@ export const flag = v.pipe(
   v.picklist(['true', 'false', '1', '0', ''], 'expected true or false'),
   v.transform((text) => text !== 'false' && text !== '0'),
 );
+export const duration = v.pipe(v.string(), v.check(isDuration, 'expected a duration such as 90s or 5m'));
 export const paging = {
   limit: v.optional(number(1, 500), '100'),
   cursor: v.optional(v.pipe(v.string(), v.maxLength(4_096))),
 };
+
+/** Without what is undefined: a field that is not there is not a field without a value. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as never;
+}

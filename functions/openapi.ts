@@ -1,120 +1,189 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
-import type * as v from 'valibot';
+import * as v from 'valibot';
 import { Job } from '#core/model/job.ts';
-import type { Route } from './route.ts';
+import { components } from './answers.ts';
+import { pathOf, problemStatuses, type Route } from './route.ts';
 
-/** A schema as it is sent: transforms are the server's own business. */
-function schemaOf(schema: v.GenericSchema): Record<string, unknown> {
-  const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: 'input', errorMode: 'ignore' });
+type Json = Record<string, unknown>;
+
+/** Named once, referred to elsewhere. `input`: as it is sent, defaults left out; `output`: as it is answered. */
+const named = {
+  input: { JobInput: Job },
+  output: { Job, ...components },
+} as const;
+
+/** A schema as JSON Schema 2020-12, as OpenAPI 3.1 has it; transforms are the server's own business. */
+function schemaOf(schema: v.GenericSchema, typeMode: 'input' | 'output'): Json {
+  const {
+    $schema: _,
+    $defs: __,
+    ...rest
+  } = toJsonSchema(schema, {
+    target: 'draft-2020-12',
+    typeMode,
+    errorMode: 'ignore',
+    definitions: named[typeMode],
+    overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
+  });
   return rest;
 }
 
-function parametersOf(route: Route): unknown[] {
+/** A component itself, which may refer to others but not to itself. */
+function componentOf(name: string, schema: v.GenericSchema, typeMode: 'input' | 'output'): Json {
+  const { [name]: _, ...others } = named[typeMode] as Record<string, v.GenericSchema>;
+  const {
+    $schema: __,
+    $defs: ___,
+    ...rest
+  } = toJsonSchema(schema, {
+    target: 'draft-2020-12',
+    typeMode,
+    errorMode: 'ignore',
+    definitions: others,
+    overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
+  });
+  return rest;
+}
+
+function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
     schema: { type: 'string' },
   }));
-  const query = route.query === null ? {} : schemaOf(route.query);
-  const properties = (query.properties ?? {}) as Record<string, unknown>;
+  const query = route.query === null ? {} : schemaOf(route.query, 'input');
   const required = (query.required ?? []) as string[];
-  return [
-    ...inPath,
-    ...Object.entries(properties).map(([name, schema]) => ({
-      name,
-      in: 'query',
-      required: required.includes(name),
-      schema,
-    })),
-  ];
+  const inQuery = Object.entries((query.properties ?? {}) as Json).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema,
+  }));
+  return [...inPath, ...inQuery];
 }
 
-/** What a raw body may be, where the route reads it by itself. */
-function rawContent({ path }: Route): Record<string, unknown> {
-  if (path === '/apply') {
-    const jobs = {
-      schema: {
-        type: 'object',
-        required: ['jobs'],
-        properties: { jobs: { type: 'array', items: { $ref: '#/components/schemas/Job' } } },
-      },
-    };
-    return {
-      'application/json': jobs,
-      'application/yaml': jobs,
-      'text/crontab': { schema: { type: 'string' } },
-    };
-  }
-  if (path.startsWith('/job/'))
-    return {
-      'application/x-www-form-urlencoded': {
-        schema: { type: 'object', additionalProperties: { type: 'string' } },
-      },
-    };
-  return { 'application/json': { schema: { $ref: '#/components/schemas/Job' } } };
+function bodyOf({ body, raw }: Route): Json | null {
+  const types = raw ?? (body === null ? {} : { 'application/json': body });
+  const content = Object.entries(types).map(([type, schema]) => [
+    type,
+    { schema: schemaOf(schema, 'input') },
+  ]);
+  if (content.length === 0) return null;
+  return { required: body === null || !v.is(body, {}), content: Object.fromEntries(content) };
 }
 
-function operationOf(route: Route): Record<string, unknown> {
-  const body = route.rawBody
-    ? rawContent(route)
-    : route.body === null
-      ? null
-      : { 'application/json': { schema: schemaOf(route.body) } };
-  const problem = {
-    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+const why: Record<number, string> = {
+  400: 'Malformed: the JSON, the query or the path',
+  401: 'No token, or none that stands',
+  403: 'Too small a role, or another group',
+  404: 'There is none',
+  409: 'Not as things stand',
+  412: 'Not the revision that was expected',
+  413: 'Too large',
+  415: 'Not a type that can be read here',
+  421: 'Meant for another host',
+  422: 'A value that is not valid; `errors` names each',
+  500: 'A fault; the log tells more by the requestId',
+  503: 'A store or the clock can not be relied on at the moment',
+};
+const problemContent = {
+  'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
+};
+
+function operationOf(route: Route): Json {
+  const body = bodyOf(route);
+  const json = {
+    'application/json': { schema: route.answer === null ? {} : schemaOf(route.answer, 'output') },
   };
+  const also = Object.entries(route.also ?? {}).map(([type, description]) => [
+    type,
+    { schema: { type: 'string', description } },
+  ]);
+  const content = { ...(route.answer === null && also.length > 0 ? {} : json), ...Object.fromEntries(also) };
+  const good = (route.statuses ?? [200]).map((status) => [status, { description: 'As asked', content }]);
+  const problems = problemStatuses(route).map((status) => [
+    status,
+    { description: why[status] ?? 'Why not', content: problemContent },
+  ]);
   return {
+    operationId: operationId(route),
+    tags: [route.root ? (route.path === '/metrics' ? 'metrics' : 'course') : route.path.split('/')[1]],
     summary: route.summary,
     description: `Needs the role ${route.role}.`,
     security: [{ bearer: [] }],
     parameters: parametersOf(route),
-    ...(body === null ? {} : { requestBody: { content: body } }),
-    responses: {
-      [route.status]: {
-        description: 'As asked',
-        content: { 'application/json': { schema: route.answer === null ? {} : schemaOf(route.answer) } },
-      },
-      401: { description: 'No token, or none that stands', ...problem },
-      403: { description: 'Too small a role, or another group', ...problem },
-      default: { description: 'Why not', ...problem },
-    },
+    ...(body === null ? {} : { requestBody: body }),
+    responses: Object.fromEntries([...good, ...problems]),
   };
 }
 
-/** The OpenAPI 3.1 document of the routes, made from the schemas that judge the requests. */
-export function openapi(routes: readonly Route[], version: string): Record<string, unknown> {
-  const paths: Record<string, Record<string, unknown>> = {};
-  for (const route of routes) {
-    const path = `${route.root ? '' : '/api/v1'}${route.path.replace(/:(\w+)/g, '{$1}')}`;
-    const methods = paths[path] ?? {};
-    methods[route.method.toLowerCase()] = operationOf(route);
-    paths[path] = methods;
-  }
-  const text = { type: 'string' };
-  const mistake = { type: 'object', properties: { path: text, message: text, value: {}, expected: text } };
-  return {
-    openapi: '3.1.0',
-    info: { title: 'cronfleet', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
-    components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-      schemas: {
-        Job: schemaOf(Job),
-        Problem: {
-          type: 'object',
-          required: ['type', 'title', 'status', 'code', 'detail', 'requestId'],
-          properties: {
-            type: text,
-            title: text,
-            status: { type: 'integer' },
-            code: text,
-            detail: text,
-            requestId: text,
-            errors: { type: 'array', items: mistake },
-          },
+/** `postJobsGroupNameRun`: stable, and fit for a generated client. */
+function operationId({ method, path }: Route): string {
+  const words = path.split(/[/:.]+/).filter(Boolean);
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
+}
+
+const text = { type: 'string' };
+const Problem = {
+  description: 'RFC 9457 problem details; `code` is stable, `detail` is for people.',
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'detail', 'requestId'],
+  properties: {
+    ...{ type: text, title: text, status: { type: 'integer' }, code: text, detail: text, requestId: text },
+    errors: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['path', 'message'],
+        properties: { path: text, message: text, value: {}, expected: text },
+      },
+    },
+  },
+};
+
+const healthOf = (description: string) => ({
+  description,
+  content: {
+    'application/json': {
+      schema: {
+        type: 'object',
+        required: ['status'],
+        properties: {
+          status: { enum: ['ok', 'degraded'] },
+          version: text,
+          stores: { type: 'object', properties: { kv: text, history: text } },
         },
       },
     },
+  },
+});
+const health = {
+  get: {
+    operationId: 'getHealth',
+    tags: ['health'],
+    summary: 'Whether it is well',
+    description: 'Open; with a token it tells the version and which store is away.',
+    security: [],
+    parameters: [],
+    responses: { 200: healthOf('It is'), 503: healthOf('A store is away') },
+  },
+};
+
+/** The OpenAPI 3.1 document of the routes, made from the schemas that judge the requests. */
+export function openapi(routes: readonly Route[], version: string): Json {
+  const paths: Record<string, Json> = { '/api/v1/health': health };
+  for (const route of routes) {
+    const path = pathOf(route).replace(/:(\w+)/g, '{$1}');
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
+  }
+  const schemas: Json = { Problem };
+  for (const mode of ['input', 'output'] as const)
+    for (const [name, schema] of Object.entries(named[mode])) schemas[name] = componentOf(name, schema, mode);
+  return {
+    openapi: '3.1.0',
+    info: { title: 'cronfleet', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } }, schemas },
     paths,
   };
 }

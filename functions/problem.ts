@@ -16,6 +16,9 @@ const statuses: Record<string, ContentfulStatusCode> = {
   channel_not_found: 404,
   method_not_allowed: 405,
   run_ended: 409,
+  run_waiting: 409,
+  conflict: 409,
+  job_unreadable: 409,
   job_disabled: 409,
   no_worker: 409,
   skips_full: 409,
@@ -23,7 +26,10 @@ const statuses: Record<string, ContentfulStatusCode> = {
   revision_conflict: 412,
   body_too_large: 413,
   media_type_unsupported: 415,
+  store_full: 413,
   json_invalid: 400,
+  encoding_invalid: 400,
+  run_id_invalid: 400,
   yaml_invalid: 400,
   query_invalid: 400,
   path_invalid: 400,
@@ -39,12 +45,12 @@ const titles: Record<number, string> = {
   405: 'Method not allowed',
   409: 'Conflict',
   412: 'Precondition failed',
-  413: 'Body too large',
+  413: 'Content too large',
   415: 'Unsupported media type',
   421: 'Misdirected request',
-  422: 'Not valid',
-  500: 'Internal error',
-  503: 'Unavailable',
+  422: 'Unprocessable content',
+  500: 'Internal server error',
+  503: 'Service unavailable',
 };
 
 /** RFC 9457 problem details: what API.md promises of every answer that is not the one asked for. */
@@ -83,10 +89,18 @@ function body(
 /** What was thrown, as an answer: a refusal says why, a store that is away says when to come back, a fault tells nothing. */
 export function answerError(c: Context, error: unknown, fault: (error: unknown) => void): Response {
   if (error instanceof Refusal) return problem(c, error);
-  if (error instanceof KvError && (error.code === 'unavailable' || error.code === 'unknown')) {
-    fault(error);
-    return problem(c, new Refusal('store_unavailable', 'the store does not answer at the moment; try again'));
-  }
   fault(error);
+  const refusal = storeRefusal(error);
+  if (refusal !== null) return problem(c, refusal);
   return body(c, 500, 'internal', 'something went wrong here; the log tells more by this requestId', [], {});
+}
+
+/** What a store's fault means for who asked; null where it is a fault of our own. */
+export function storeRefusal(error: unknown): Refusal | null {
+  if (!(error instanceof KvError)) return null;
+  if (error.code === 'unavailable' || error.code === 'unknown')
+    return new Refusal('store_unavailable', 'the store does not answer at the moment; try again');
+  if (error.code === 'too_large')
+    return new Refusal('store_full', 'this is more than the store takes in one piece; send it in several');
+  return null;
 }

@@ -1,116 +1,80 @@
 import type { Context } from 'hono';
-import * as v from 'valibot';
-import { expectedOf, show } from '#core/cluster/check-job.ts';
+import type * as v from 'valibot';
 import type { Role } from '#core/cluster/records.ts';
-import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import type { AppDeps, Caller, Env } from './deps.ts';
 
 type Schema = v.GenericSchema;
 type Out<S> = S extends Schema ? v.InferOutput<S> : undefined;
 
 /** What a handler gets: parsed, typed, and with the role checked. */
-export interface Asked<Q, B> {
+export interface Asked<Q = unknown, B = unknown> {
   c: Context<Env>;
   deps: AppDeps;
   caller: Caller;
   query: Q;
   body: B;
 }
+/** What helpers need of it, whatever the route. */
+export type Asking = Pick<Asked, 'c' | 'deps' | 'caller'>;
 
-/** One route of API.md. The application is made from these, and so are its OpenAPI document and the test of its roles. */
-export interface Route {
+interface Told {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** Below /api/v1 unless `root`. */
   path: string;
   root?: boolean;
   role: Role;
   summary: string;
-  query: v.GenericSchema | null;
-  body: v.GenericSchema | null;
-  /** Reads the body by itself, whatever its type. */
-  rawBody?: boolean;
-  answer: v.GenericSchema | null;
-  status: number;
-  handle(asked: Asked<unknown, unknown>): Promise<Response>;
+  /** Media types of a body that the route reads by itself, each with its schema for the document. */
+  raw?: Readonly<Record<string, Schema>>;
+  /** What else than JSON it may answer with: media type and what that is. */
+  also?: Readonly<Record<string, string>>;
+  /** 200 unless said; the first is the usual one. */
+  statuses?: readonly number[];
+  /** Which problems it may answer with besides those that every route of its form has. */
+  refuses?: readonly number[];
+}
+
+/** One route of API.md. The application is made from these, and so are its OpenAPI document and the tests of roles and answers. */
+export interface Route extends Told {
+  query: Schema | null;
+  /** Of a JSON body. */
+  body: Schema | null;
+  answer: Schema | null;
+  handle(asked: Asked): Promise<Response>;
 }
 
 /** Types a route's handler by its schemas. A route without a role can't be written. */
-export function route<
-  Q extends Schema | undefined = undefined,
-  B extends Schema | undefined = undefined,
->(made: {
-  method: Route['method'];
-  path: string;
-  root?: boolean;
-  role: Role;
-  summary: string;
-  query?: Q;
-  body?: B;
-  rawBody?: boolean;
-  answer?: Schema;
-  status?: number;
-  handle(asked: Asked<Out<Q>, Out<B>>): Promise<Response>;
-}): Route {
-  const { query, body, answer, status, handle, ...rest } = made;
+export function route<Q extends Schema | undefined = undefined, B extends Schema | undefined = undefined>(
+  told: Told & {
+    query?: Q;
+    body?: B;
+    answer?: Schema;
+    handle(asked: Asked<Out<Q>, Out<B>>): Promise<Response>;
+  },
+): Route {
+  const { query, body, answer, handle, ...rest } = told;
   return {
     ...rest,
     query: query ?? null,
     body: body ?? null,
     answer: answer ?? null,
-    status: status ?? 200,
     handle: (asked) => handle(asked as Asked<Out<Q>, Out<B>>),
   };
 }
 
-/** Parses by a schema; every mistake is named in one refusal of that code. */
-export function parseBy<S extends Schema>(
-  schema: S,
-  input: unknown,
-  code: string,
-  what: string,
-): v.InferOutput<S> {
-  const read = v.safeParse(schema, input);
-  if (read.success) return read.output;
-  const errors: Mistake[] = read.issues.map((issue) => {
-    const path = v.getDotPath(issue) ?? what;
-    const expected = expectedOf(issue);
-    return {
-      path,
-      message: `${path}: ${show(issue.input)} is not valid; expected ${expected}`,
-      value: issue.input,
-      expected,
-    };
-  });
-  throw new Refusal(code, errors.map(({ message }) => message).join('; '), { errors });
+export function pathOf({ root, path }: Pick<Route, 'root' | 'path'>): string {
+  return root ? path : `/api/v1${path}`;
 }
 
-/** The query's parameters; each once. */
-export function queryOf(c: Context, schema: Schema | null): unknown {
-  const given = c.req.queries();
-  const twice = Object.entries(given).filter(([, values]) => values.length > 1);
-  if (twice.length > 0)
-    throw new Refusal('query_invalid', `query: ${twice.map(([name]) => name).join(', ')}: expected once`);
-  const flat = Object.fromEntries(Object.entries(given).map(([name, [value]]) => [name, value]));
-  return parseBy(schema ?? v.strictObject({}), flat, 'query_invalid', 'query');
-}
-
-/** The JSON body; an empty one is `{}`. */
-export async function bodyOf(c: Context, schema: Schema): Promise<unknown> {
-  const text = await c.req.text();
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-  if (text.trim() === '') return parseBy(schema, {}, 'body_invalid', 'body');
-  if (type !== 'application/json' && !type?.endsWith('+json'))
-    throw new Refusal(
-      'media_type_unsupported',
-      `Content-Type: ${show(type)} can't be read here; expected application/json`,
-    );
-  return parseBy(schema, parseJson(text), 'body_invalid', 'body');
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Refusal('json_invalid', `body: is not JSON: ${error instanceof Error ? error.message : ''}`);
-  }
+/** The statuses of problem answers that a route may give, and documents. */
+export function problemStatuses(route: Route): number[] {
+  const named = route.path.includes(':');
+  const sends = route.body !== null || route.raw !== undefined;
+  const found = [
+    ...[400, 401, 403, 421, 500, 503],
+    ...(named ? [404] : []),
+    ...(sends ? [413, 415, 422] : []),
+    ...(route.refuses ?? []),
+  ];
+  return [...new Set(found)].sort((a, b) => a - b);
 }

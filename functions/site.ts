@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Context } from 'hono';
 import type { SiteFile } from './deps.ts';
 
 const types: Record<string, string> = {
@@ -32,4 +33,12 @@ export function siteFrom(folder: URL): ((path: string) => SiteFile | null) | nul
   return (path) =>
     files.get(path) ??
     (/^\/(api|job|worker|metrics|docs|openapi)\b/.test(path) || extname(path) !== '' ? null : page);
+}
+
+/** A file of the site, or 304 where the browser has it already. */
+export function siteResponse(c: Context, { body, type, cacheControl, etag }: SiteFile): Response {
+  const headers = { 'cache-control': cacheControl, etag };
+  const known = c.req.header('if-none-match')?.split(',') ?? [];
+  if (known.some((one) => one.trim().replace(/^W\//, '') === etag)) return c.body(null, 304, headers);
+  return c.body(body, 200, { ...headers, 'content-type': type });
 }

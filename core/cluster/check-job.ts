@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { durationMs } from '#core/model/duration.ts';
+import { durationMs, isDuration } from '#core/model/duration.ts';
 import { Job } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
@@ -22,47 +22,112 @@ export function scheduleOf(job: Job): Schedule | null {
   });
 }
 
+/** What of a job its schedule is made from; each may be wrong beside mistakes elsewhere. */
+const scheduleFields = ['schedule', 'timezone', 'dst', 'except', 'startAt', 'endAt'] as const;
+const ScheduleParts = v.object({
+  ...v.pick(Job, scheduleFields).entries,
+  group: v.fallback(v.string(), ''),
+  name: v.fallback(v.string(), ''),
+});
+const longestGraceMs = 3_600_000;
+
 /**
  * Reads a job as somebody sent it, with its defaults filled in. Throws a Refusal `job_invalid` (or `schedule_invalid`, where only
  * that is wrong) which names every mistake by path, value and what was expected; `at` goes before each path.
  */
 export function checkJob(input: unknown, at = ''): Job {
+  const read = v.safeParse(Job, input);
+  const mistakes = mistakesOf(Job, input, read.issues, 'job');
+  if (typeof input === 'object' && input !== null && !Array.isArray(input))
+    mistakes.push(...between(input as Partial<Record<keyof Job, unknown>>));
+  const others = mistakes.length;
+  mistakes.push(...scheduleMistakes(input));
+  if (read.success && mistakes.length === 0) return read.output;
+  const errors = mistakes.map((one) => ({ ...one, path: at + one.path, message: at + one.message }));
+  throw mistakesRefusal(others === 0 ? 'schedule_invalid' : 'job_invalid', errors);
+}
+
+/** What one field's schema can't see; each looked at only where the fields themselves can be read. */
+function between({ command, argv, killGrace, timeout }: Partial<Record<keyof Job, unknown>>): Mistake[] {
   const mistakes: Mistake[] = [];
   const note = (path: string, value: unknown, expected: string) =>
-    mistakes.push({
-      path: at + path,
-      message: `${at}${path}: ${show(value)} is not valid; expected ${expected}`,
-      value,
-      expected,
-    });
-  const read = v.safeParse(Job, input);
-  if (!read.success) {
-    for (const issue of read.issues) note(v.getDotPath(issue) ?? 'job', issue.input, expectedOf(issue));
-    throw new Refusal('job_invalid', summary(mistakes), { errors: mistakes });
-  }
-  const job = read.output;
-  if ((job.command === null) === (job.argv === null))
-    note(
-      'command',
-      job.command,
-      job.command === null ? 'command or argv' : 'either command or argv, not both',
-    );
-  if (job.killGrace !== '0s' && durationMs(job.killGrace) > 3_600_000)
-    note('killGrace', job.killGrace, 'at most 1h');
-  if (job.timeout !== null && durationMs(job.timeout) === 0)
-    note('timeout', job.timeout, 'a duration above 0');
-  const others = mistakes.length;
+    mistakes.push(mistake(path, value, expected));
+  const [hasCommand, hasArgv] = [(command ?? null) !== null, (argv ?? null) !== null];
+  if (!hasCommand && !hasArgv) note('command', command, 'a command, or argv');
+  if (hasCommand && hasArgv) note('command', command, 'either command or argv, not both');
+  if (typeof killGrace === 'string' && isDuration(killGrace) && durationMs(killGrace) > longestGraceMs)
+    note('killGrace', killGrace, 'at most 1h');
+  if (typeof timeout === 'string' && isDuration(timeout) && durationMs(timeout) === 0)
+    note('timeout', timeout, 'a duration above 0');
+  return mistakes;
+}
+
+/** The schedule's own mistakes, where what it is made from can be read at all. */
+function scheduleMistakes(input: unknown): Mistake[] {
+  const read = v.safeParse(ScheduleParts, input);
+  if (!read.success || read.output.schedule === null) return [];
   try {
-    scheduleOf(job);
+    const { schedule, group, name, ...options } = read.output;
+    parseSchedule(schedule, { ...options, seed: `${group}/${name}` });
+    return [];
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    for (const one of error.errors) mistakes.push({ ...one, path: at + one.path, message: at + one.message });
+    return [...error.errors];
   }
-  if (mistakes.length > 0)
-    throw new Refusal(others === 0 ? 'schedule_invalid' : 'job_invalid', summary(mistakes), {
-      errors: mistakes,
-    });
-  return job;
+}
+
+/** More mistakes than this are not listed: whoever sent them has other worries. */
+const mostMistakes = 100;
+
+/** One refusal of all the mistakes; its message is the first. */
+export function mistakesRefusal(code: string, mistakes: readonly Mistake[]): Refusal {
+  const [first] = mistakes;
+  const more = mistakes.length > 1 ? ` (and ${mistakes.length - 1} more)` : '';
+  const errors = mistakes.slice(0, mostMistakes);
+  return new Refusal(code, `${first?.message ?? 'not valid'}${more}`, { errors });
+}
+
+export function mistake(path: string, value: unknown, expected: string): Mistake {
+  const message = `${path}: ${show(value)} is not valid; expected ${expected}`;
+  return { path, message, value: brief(value), expected };
+}
+
+/** What a schema found, by path, value and what was expected; `whole` names the outermost value. */
+export function mistakesOf(
+  schema: v.GenericSchema,
+  input: unknown,
+  issues: readonly v.BaseIssue<unknown>[] | undefined,
+  whole: string,
+): Mistake[] {
+  const known = (issues ?? [])
+    .filter((issue) => !(issue.type === 'strict_object' && issue.expected === 'never'))
+    .map((issue) => mistake(v.getDotPath(issue) ?? whole, issue.input, expectedOf(issue)));
+  return [...known, ...unknownFields(schema, input, '')];
+}
+
+/** What a record of the schema passes over in silence; here what is not kept is refused. */
+const unkept = ['__proto__', 'constructor', 'prototype'];
+
+/** Every field that the schema does not have or keep: valibot itself stops at the first of an object. */
+function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mistake[] {
+  if ('wrapped' in schema) return unknownFields(schema.wrapped as v.GenericSchema, input, at);
+  if (typeof input !== 'object' || input === null) return [];
+  if (Array.isArray(input))
+    return 'item' in schema
+      ? input.flatMap((one, i) => unknownFields(schema.item as v.GenericSchema, one, `${at}${i}.`))
+      : [];
+  const given = Object.entries(input);
+  if (schema.type === 'record')
+    return given
+      .filter(([name]) => unkept.includes(name))
+      .map(([name, value]) => mistake(at + name, value, 'another name'));
+  if (schema.type !== 'strict_object' || !('entries' in schema)) return [];
+  const entries = schema.entries as Record<string, v.GenericSchema>;
+  return given.flatMap(([name, value]) => {
+    const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
+    if (entry === undefined) return [mistake(at + name, value, 'no such field')];
+    return unknownFields(entry, value, `${at}${name}.`);
+  });
 }
 
 /** What a schema's mistake says was expected, in words. */
@@ -81,13 +146,16 @@ export function expectedOf(issue: v.BaseIssue<unknown>): string {
   return limits[issue.type] ?? issue.expected ?? said;
 }
 
+/** A value as a message shows it. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  const text = JSON.stringify(brief(value)) ?? 'nothing';
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
 
-function summary(mistakes: readonly Mistake[]): string {
-  const [first] = mistakes;
-  const more = mistakes.length > 1 ? ` (and ${mistakes.length - 1} more)` : '';
-  return `${first?.message ?? 'the job is not valid'}${more}`;
+/** A value as an answer repeats it: not the megabyte that somebody sent. */
+function brief(value: unknown): unknown {
+  if (typeof value === 'string') return value.length > 200 ? `${value.slice(0, 197)}...` : value;
+  if (typeof value !== 'object' || value === null) return value;
+  const text = JSON.stringify(value);
+  return text.length > 500 ? `${text.slice(0, 197)}...` : value;
 }

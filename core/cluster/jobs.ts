@@ -2,28 +2,15 @@ import { isPaused } from '#core/decide/may-start.ts';
 import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
-import { type Compare, type Kv, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
-import { instantFields, scheduleOf } from './check-job.ts';
-import { type Layout, oneLane } from './keys.ts';
-import { CursorValue, decode, JobValue } from './records.ts';
-
-/** What the API's transactions about jobs need. */
-export interface JobStore {
-  kv: Kv;
-  layout: Layout;
-  /** UTC ms. */
-  now(): number;
-}
-
-export interface StoredJob {
-  record: JobRecord;
-  mod: Revision;
-}
+import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
+import { scheduleOf } from './check-job.ts';
+import { decodeJob, floorNow, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
+import { decode, JobValue } from './records.ts';
 
 /** What an If-Match or If-None-Match asks. */
 export interface Condition {
-  /** Only over this revision. */
-  match?: string;
+  /** Only over one of these revisions, or over any (`*`). */
+  match?: readonly string[] | '*';
   /** Only where there is none yet. */
   absent?: boolean;
 }
@@ -38,23 +25,9 @@ const tries = 8;
 /** One decision must be able to say all of them apart (see maxOwed in claim.ts). */
 const maxSkips = 8;
 
-function decodeJob(entry: Parameters<typeof decode>[1]): StoredJob {
-  const read = decode(JobValue, entry);
-  if (!read.ok)
-    throw new Refusal(
-      'job_unreadable',
-      `${read.key}: ${read.problem}; expected a job as cronfleet writes it`,
-    );
-  return { record: read.value, mod: entry.mod };
-}
-
 export async function getJob({ kv, layout }: JobStore, id: JobId): Promise<StoredJob | null> {
   const { entries } = await kv.range({ key: layout.job(id) });
   return entries[0] === undefined ? null : decodeJob(entries[0]);
-}
-
-export function notFound(id: JobId): Refusal {
-  return new Refusal('job_not_found', `job: there is no job ${JSON.stringify(id)}`);
 }
 
 /** Jobs in order of their keys, `limit` at a time, from after `after`; keys that can't be read are passed over. */
@@ -75,7 +48,7 @@ export async function pageOfJobs(
   return { jobs, last: entries.at(-1)?.key ?? null, more };
 }
 
-/** Reads, lets `change` say what it shall be, and writes if nobody was faster; else again. */
+/** Reads, lets `change` say what it shall be (null: nothing), and writes if nobody was faster; else again. */
 async function update<T>(
   store: JobStore,
   id: JobId,
@@ -86,83 +59,34 @@ async function update<T>(
     const { entries, revision } = await store.kv.range({ key });
     const seen = entries[0] === undefined ? null : decodeJob(entries[0]);
     const { put, answer } = await change(seen, revision);
+    // A write that changes nothing would yet refuse the claims that were judged on what stands.
+    if (put !== null && put === seen?.record) return answer;
     const then: Op[] =
       put === null ? [{ type: 'delete', key }] : [{ type: 'put', key, value: JSON.stringify(put) }];
     const compare: Compare[] = [{ key, target: 'mod', op: '=', revision: seen?.mod ?? '0' }];
     if ((await store.kv.txn({ compare, then })).succeeded) return answer;
     if (attempt === tries)
-      throw new Refusal(
-        'revision_conflict',
-        `job: ${id} is being changed by others at the moment; try again`,
-        { retryAfter: 1 },
-      );
+      throw new Refusal('conflict', `job: ${id} is being changed by others at the moment; try again`, {
+        retryAfter: 1,
+      });
   }
 }
 
-function checkCondition(id: JobId, seen: StoredJob | null, { match, absent }: Condition): void {
+/** Refusals `job_exists` and `revision_conflict`, which name the present revision. */
+export function checkCondition(id: JobId, seen: StoredJob | null, { match, absent }: Condition): void {
   const present = seen?.record.revision ?? null;
+  const expected = present ?? 'a job that is there';
   if (absent && seen !== null)
-    throw new Refusal('job_exists', `If-None-Match: there is a job ${id} already, at revision ${present}`);
-  if (match !== undefined && match !== present)
-    throw new Refusal(
-      'revision_conflict',
-      `If-Match: ${JSON.stringify(match)} is not the present revision of ${id}; expected ${present ?? 'a job that is there'}`,
-      {
-        errors: [
-          {
-            path: 'If-Match',
-            message: 'not the present revision',
-            value: match,
-            expected: present ?? 'none',
-          },
-        ],
-      },
-    );
-}
-
-const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
-
-/**
- * Whether the old job has instants that were due and that nobody has decided: only then the floor has something below it to account
- * for. What an earlier move of the floor has left there counts, too.
- */
-async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord): Promise<boolean> {
-  const { entries } = await kv.range({
-    key: layout.cursor(jobId(before.job.group, before.job.name), oneLane),
-  });
-  const read = entries[0] === undefined ? null : decode(CursorValue, entries[0]);
-  const cursor = read?.ok ? read.value.instant : before.createdAt;
-  if (before.floorWhy !== 'created' && cursor < before.floor) return true;
-  const newest = scheduleOf(before.job)?.prev(now() + 1) ?? null;
-  return newest !== null && newest > Math.max(cursor, before.floor);
-}
-
-/**
- * The record that a save makes. The floor moves to now where the job is new or enabled, or where anything that decides its instants
- * changed: no burst follows a save. The cursor is never touched.
- */
-async function recordOf(
-  store: JobStore,
-  seen: JobRecord | null,
-  saved: { job: Job; by: string; revision: Revision; cronExpr: string | null },
-): Promise<JobRecord> {
-  const { job, by, revision, cronExpr } = saved;
-  const now = store.now();
-  const base = { job, revision, updatedAt: now, updatedBy: by, cronExpr };
-  if (seen === null)
-    return { ...base, floor: now, floorWhy: 'created', paused: null, skips: [], createdAt: now };
-  const enabled = job.enabled && !seen.job.enabled;
-  const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
-  const floor = enabled || moved ? now : seen.floor;
-  const floorWhy = enabled
-    ? 'disabled'
-    : !moved
-      ? seen.floorWhy
-      : (await leavesUndecided(store, seen))
-        ? 'edited'
-        : 'created';
-  const skips = moved ? [] : seen.skips;
-  return { ...base, floor, floorWhy, skips, paused: seen.paused, createdAt: seen.createdAt };
+    throw new Refusal('job_exists', `If-None-Match: there is a job ${id} already, at revision ${present}`, {
+      errors: [{ path: 'If-None-Match', message: 'there is a job already', value: '*', expected }],
+    });
+  if (match === undefined || (present !== null && (match === '*' || match.includes(present)))) return;
+  const value = match === '*' ? match : match.join(', ');
+  throw new Refusal(
+    'revision_conflict',
+    `If-Match: ${JSON.stringify(value)} is not the present revision of ${id}; expected ${expected}`,
+    { errors: [{ path: 'If-Match', message: 'not the present revision', value, expected }] },
+  );
 }
 
 /** Creates or replaces a job. Refusals: `revision_conflict`, `job_exists`. */
@@ -193,9 +117,15 @@ export function deleteJob(store: JobStore, id: JobId, condition: Condition): Pro
   });
 }
 
-function changeJob(store: JobStore, id: JobId, change: (record: JobRecord) => JobRecord): Promise<Saved> {
+function changeJob(
+  store: JobStore,
+  id: JobId,
+  condition: Condition,
+  change: (record: JobRecord) => JobRecord,
+): Promise<Saved> {
   return update(store, id, async (seen) => {
     if (seen === null) throw notFound(id);
+    checkCondition(id, seen, condition);
     const after = change(seen.record);
     return { put: after, answer: { before: seen.record, after } };
   });
@@ -206,6 +136,7 @@ export function pauseJob(
   store: JobStore,
   id: JobId,
   pause: { by: string; reason: string; until: number | null },
+  condition: Condition = {},
 ): Promise<Saved> {
   const at = store.now();
   if (pause.until !== null && pause.until <= at)
@@ -215,26 +146,37 @@ export function pauseJob(
       new Date(pause.until).toISOString(),
       'a time that is still to come',
     );
-  return changeJob(store, id, (record) => ({ ...record, paused: { ...pause, at } }));
+  return changeJob(store, id, condition, (record) => ({
+    ...pastPause(record, at),
+    paused: { ...pause, at },
+  }));
+}
+
+/** A pause that ran out by itself: what it covered stays covered, whether somebody has decided it or not. */
+function pastPause(record: JobRecord, now: number): JobRecord {
+  const until = record.paused?.until ?? null;
+  if (until === null || isPaused(record.paused, now)) return record;
+  if (until - 1 <= record.floor) return { ...record, paused: null };
+  return { ...record, paused: null, floor: until - 1, floorWhy: 'paused' };
 }
 
 /** Goes on with its schedule from now; what was paused is not made up for. */
-export function resumeJob(store: JobStore, id: JobId): Promise<Saved> {
-  return changeJob(store, id, (record) => {
-    const now = store.now();
-    const until = record.paused?.until ?? null;
-    // A pause that ran out by itself: what it covered stays covered, whoever has decided it or not.
-    if (!isPaused(record.paused, now))
-      return until === null || until - 1 <= record.floor
-        ? { ...record, paused: null }
-        : { ...record, paused: null, floor: until - 1, floorWhy: 'paused' };
-    return { ...record, paused: null, floor: now, floorWhy: 'paused' };
-  });
+export function resumeJob(store: JobStore, id: JobId, condition: Condition = {}): Promise<Saved> {
+  return changeJob(store, id, condition, (record) =>
+    isPaused(record.paused, store.now())
+      ? { ...record, paused: null, floor: floorNow(store), floorWhy: 'paused' }
+      : pastPause(record, store.now()),
+  );
 }
 
 /** Leaves one coming instant out. Refusals: `instant_past`, `instant_unknown`, `skips_full`. */
-export function skipInstant(store: JobStore, id: JobId, instant: number): Promise<Saved> {
-  return changeJob(store, id, (record) => {
+export function skipInstant(
+  store: JobStore,
+  id: JobId,
+  instant: number,
+  condition: Condition = {},
+): Promise<Saved> {
+  return changeJob(store, id, condition, (record) => {
     const now = store.now();
     const shown = new Date(instant).toISOString();
     if (instant <= now) throw refuse('instant_past', 'instant', shown, 'an instant that is still to come');
@@ -259,96 +201,4 @@ export function skipInstant(store: JobStore, id: JobId, instant: number): Promis
       );
     return { ...record, skips };
   });
-}
-
-export type Applied = {
-  id: JobId;
-  action: 'create' | 'update' | 'delete' | 'unchanged';
-  before: Job | null;
-  after: Job | null;
-};
-
-/** At most so many changes are one transaction; of more, a repeat finishes what a fault cut off. */
-const changesAtOnce = 100;
-
-/** Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go. */
-export async function applyJobs(
-  store: JobStore,
-  jobs: readonly Job[],
-  how: { by: string; dryRun: boolean; prune: string | null },
-): Promise<Applied[]> {
-  for (let attempt = 1; ; attempt += 1) {
-    const { plan, revision } = await planApply(store, jobs, how);
-    const changes = plan.filter(({ action }) => action !== 'unchanged');
-    if (how.dryRun || changes.length === 0 || (await write(store, plan, revision, how.by))) return plan;
-    if (attempt === tries)
-      throw new Refusal('revision_conflict', 'jobs are being changed by others at the moment; try again', {
-        retryAfter: 1,
-      });
-  }
-}
-
-async function planApply(store: JobStore, jobs: readonly Job[], { prune }: { prune: string | null }) {
-  const plan: (Applied & { seen: StoredJob | null })[] = [];
-  const named = new Set<JobId>();
-  let revision = '0';
-  for (const job of jobs) {
-    const id = jobId(job.group, job.name);
-    if (named.has(id)) throw refuse('job_twice', 'jobs', id, 'each job once');
-    named.add(id);
-    const read = await store.kv.range({ key: store.layout.job(id) });
-    revision = revision === '0' ? read.revision : revision;
-    const seen = read.entries[0] === undefined ? null : decodeJob(read.entries[0]);
-    const before = seen?.record.job ?? null;
-    plan.push({
-      id,
-      seen,
-      before,
-      after: job,
-      action: before === null ? 'create' : same(before, job) ? 'unchanged' : 'update',
-    });
-  }
-  if (prune !== null) {
-    const { entries, revision: at } = await store.kv.range(prefixRange(`${store.layout.jobs}${prune}/`));
-    revision = revision === '0' ? at : revision;
-    for (const entry of entries) {
-      const seen = decodeJob(entry);
-      const id = jobId(seen.record.job.group, seen.record.job.name);
-      if (!named.has(id)) plan.push({ id, seen, before: seen.record.job, after: null, action: 'delete' });
-    }
-  }
-  return { plan, revision };
-}
-
-async function write(
-  store: JobStore,
-  plan: readonly (Applied & { seen: StoredJob | null })[],
-  revision: Revision,
-  by: string,
-): Promise<boolean> {
-  const changes = plan.filter(({ action }) => action !== 'unchanged');
-  for (let from = 0; from < changes.length; from += changesAtOnce) {
-    const slice = changes.slice(from, from + changesAtOnce);
-    const then: Op[] = [];
-    for (const { id, seen, after } of slice) {
-      const key = store.layout.job(id);
-      if (after === null) then.push({ type: 'delete', key });
-      else
-        then.push({
-          type: 'put',
-          key,
-          value: JSON.stringify(
-            await recordOf(store, seen?.record ?? null, { job: after, by, revision, cronExpr: null }),
-          ),
-        });
-    }
-    const compare: Compare[] = slice.map(({ id, seen }) => ({
-      key: store.layout.job(id),
-      target: 'mod',
-      op: '=',
-      revision: seen?.mod ?? '0',
-    }));
-    if (!(await store.kv.txn({ compare, then })).succeeded) return false;
-  }
-  return true;
 }

@@ -1,9 +1,10 @@
-import { jobId, parseRunId, type RunId } from '#core/model/ids.ts';
+import { type JobId, jobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { isTerminal, type Run } from '#core/model/run.ts';
+import { blankRun, isTerminal, type Run } from '#core/model/run.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
-import type { JobStore } from './jobs.ts';
+import type { JobStore } from './job-record.ts';
 import { oneLane } from './keys.ts';
+import { readMany } from './read-many.ts';
 import { decode, KillValue, RunningValue } from './records.ts';
 
 /** A kill that nobody has carried out is forgotten after a day. */
@@ -15,16 +16,22 @@ export interface AskedKill {
   graceMs: number | null;
 }
 
+/** The request that stands, if any, and whether this one made it. */
+export interface KillAnswer {
+  standing: KillValue | null;
+  fresh: boolean;
+}
+
 /**
- * Asks that one run be killed; asked twice it is once. `known` is what History has of it. Refusals: `run_not_found`, `run_ended`.
- * Gives the request that stands, or null: it had been killed before.
+ * Asks that one run be killed; asked twice it is once, also where it has ended so. `known` is what History has of it. Refusals:
+ * `run_not_found`, `run_ended`.
  */
 export async function askKill(
   { kv, layout, now }: JobStore,
   run: RunId,
   known: Run | null,
   asked: AskedKill,
-): Promise<KillValue | null> {
+): Promise<KillAnswer> {
   const { group, name, worker } = parseRunId(run);
   const running = layout.run(jobId(group, name), worker ?? oneLane, run);
   const key = layout.kill(run);
@@ -43,12 +50,12 @@ export async function askKill(
     then: [{ type: 'put', key, value: JSON.stringify(value) }],
     else: [{ type: 'range', key }],
   });
-  if (answer.succeeded) return value;
+  if (answer.succeeded) return { standing: value, fresh: true };
   const [seen] = answer.results;
   const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
   const read = standing === undefined ? null : decode(KillValue, standing);
-  if (read?.ok) return read.value;
-  if (known?.state === 'killed') return null;
+  if (read?.ok) return { standing: read.value, fresh: false };
+  if (known?.state === 'killed' || known?.state === 'cancelled') return { standing: null, fresh: false };
   if (known !== null && isTerminal(known.state))
     throw new Refusal(
       'run_ended',
@@ -65,12 +72,38 @@ export interface HeldKey {
 }
 
 /** The living runs of a job, as their keys tell. */
-export async function livingRuns({ kv, layout }: JobStore, job: string): Promise<HeldKey[]> {
-  const prefix = layout.runningJob(job);
-  const { entries } = await kv.range(prefixRange(prefix), { limit: 1_000 });
-  return entries.flatMap((entry) => {
-    const [lane = oneLane, run = ''] = entry.key.slice(prefix.length).split('/');
-    const read = decode(RunningValue, entry);
-    return read.ok ? [{ run, lane, entry, value: read.value }] : [];
+export async function livingRuns(store: JobStore, job: JobId): Promise<HeldKey[]> {
+  const [held = []] = await livingRunsOf(store, [job]);
+  return held;
+}
+
+/** Runs of one job that are looked at; more live at once only where overlap is `allow` and something is wrong. */
+const mostLiving = 1_000;
+
+/** The living runs of many jobs, job by job, in few requests. */
+export async function livingRunsOf({ kv, layout }: JobStore, jobs: readonly JobId[]): Promise<HeldKey[][]> {
+  const found = await readMany(
+    kv,
+    jobs.map((job) => prefixRange(layout.runningJob(job))),
+    mostLiving,
+  );
+  return found.map((entries, at) =>
+    entries.flatMap((entry) => {
+      const [lane = oneLane, run = ''] = entry.key.slice(layout.runningJob(jobs[at] ?? '').length).split('/');
+      const read = decode(RunningValue, entry);
+      return read.ok ? [{ run, lane, entry, value: read.value }] : [];
+    }),
+  );
+}
+
+/** What a running key alone tells of its run. */
+export function runOfKey({ run, entry, value }: HeldKey): Run {
+  const { group, name } = parseRunId(run);
+  const { state, instant, attempt, trigger, worker, incarnation, by } = value;
+  return blankRun({
+    ...{ id: run, group, name, state, instant, attempt, trigger, worker, incarnation, by },
+    plannedAt: instant ?? value.notBefore,
+    claimedAt: state === 'claimed' ? value.at : null,
+    fence: entry.create,
   });
 }

@@ -1,13 +1,13 @@
 import { fits } from '#core/decide/placement.ts';
-import { instantText, jobId, type RunId, runId } from '#core/model/ids.ts';
+import { instantText, type JobId, jobId, type RunId, runId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
-import type { Op } from '#core/ports/kv.ts';
-import { prefixRange } from '#core/ports/kv.ts';
+import { type Compare, prefixRange } from '#core/ports/kv.ts';
+import type { Schedule } from '#core/schedule/schedule.ts';
 import { scheduleOf } from './check-job.ts';
-import type { JobStore, StoredJob } from './jobs.ts';
+import { type JobStore, notFound, type StoredJob } from './job-record.ts';
 import { oneLane } from './keys.ts';
-import { decode, type OrderValue, WorkerValue } from './records.ts';
+import { decode, OrderValue, WorkerValue } from './records.ts';
 
 /** A manual run that nobody could take by then is missed(expired). */
 const runExpiresMs = 600_000;
@@ -15,8 +15,13 @@ const runExpiresMs = 600_000;
 const backfillMost = 10_000;
 
 export interface Ordered {
+  /** The order's own id, which the ids in `orders` begin with. */
+  order: string;
+  /** Its keys: one, or in mode all one for each worker, `<order>~<worker>`. */
   orders: string[];
   runs: RunId[];
+  /** False: this request was made before, and the answer is the one of then. */
+  fresh: boolean;
 }
 
 async function liveWorkers({ kv, layout }: JobStore): Promise<WorkerValue[]> {
@@ -45,99 +50,148 @@ async function lanesOf(
   return live.map(({ id }) => ({ lane: id, worker: id }));
 }
 
-/** Puts orders unless they stand already: a repeated request finds its own. */
-async function place(
-  store: JobStore,
-  job: StoredJob,
-  orders: { id: string; value: OrderValue }[],
-): Promise<void> {
-  const { layout, kv } = store;
-  const id = jobId(job.record.job.group, job.record.job.name);
-  for (const order of orders) {
-    const key = layout.order(id, order.id);
-    const put: Op = { type: 'put', key, value: JSON.stringify(order.value) };
-    const compare = [
-      { key, target: 'create' as const, op: '=' as const, revision: '0' },
-      { key: layout.job(id), target: 'create' as const, op: '>' as const, revision: '0' },
-    ];
-    await kv.txn({ compare, then: [put] });
-  }
+/** The orders that stand under this id: a repeated request finds its own, whatever has changed since. */
+async function standing(
+  { kv, layout }: JobStore,
+  job: JobId,
+  id: string,
+): Promise<{ id: string; value: OrderValue }[]> {
+  const key = layout.order(job, id);
+  // `~` is the last of the printable characters: `id` itself and each `id~worker`, and what else begins so.
+  const { entries } = await kv.range({ key, end: `${key}\x7f` });
+  return entries.flatMap((entry) => {
+    const found = entry.key.slice(layout.ordersOf(job).length);
+    const read = decode(OrderValue, entry);
+    return read.ok && (found === id || found.startsWith(`${id}~`)) ? [{ id: found, value: read.value }] : [];
+  });
 }
 
-/** Orders one run now. `id` is new, or made from the caller's idempotency key. */
+/** A request holds at most 128 operations. */
+const putsAtOnce = 100;
+
+/**
+ * Puts the orders, all of them or none (up to 100), unless a request of the same id was faster: false then. Refusal
+ * `job_not_found` where the job has gone meanwhile.
+ */
+async function place(
+  { kv, layout }: JobStore,
+  job: JobId,
+  orders: readonly { id: string; value: OrderValue }[],
+): Promise<boolean> {
+  const stands: Compare = { key: layout.job(job), target: 'create', op: '>', revision: '0' };
+  for (let from = 0; from < orders.length; from += putsAtOnce) {
+    const slice = orders.slice(from, from + putsAtOnce);
+    const then = slice.map(({ id, value }) => ({
+      type: 'put' as const,
+      key: layout.order(job, id),
+      value: JSON.stringify(value),
+    }));
+    const compare: Compare[] = [
+      stands,
+      ...then.map(({ key }) => ({ key, target: 'create' as const, op: '=' as const, revision: '0' })),
+    ];
+    const done = await kv.txn({ compare, then, else: [{ type: 'range', key: layout.job(job) }] });
+    if (done.succeeded) continue;
+    const [seen] = done.results;
+    if (seen?.type === 'range' && seen.entries.length === 0) throw notFound(job);
+    return false;
+  }
+  return true;
+}
+
+/** What an order runs first. */
+function firstRun(job: Job, order: { id: string; value: OrderValue }, first: number | null): RunId {
+  const [id = '', worker = null] = order.id.split('~');
+  const cause = first === null ? id : `${id}.${instantText(first)}`;
+  return runId({ group: job.group, name: job.name, cause, attempt: 1, worker });
+}
+
+/** Gives the orders that stand, or places those that `make` says; once for one id, however often it is asked. */
+async function orderOnce(
+  store: JobStore,
+  { record: { job } }: StoredJob,
+  id: string,
+  make: () => Promise<{ id: string; value: OrderValue }[]>,
+): Promise<{ orders: { id: string; value: OrderValue }[]; fresh: boolean }> {
+  const key = jobId(job.group, job.name);
+  const known = await standing(store, key, id);
+  if (known.length > 0) return { orders: known, fresh: false };
+  const orders = await make();
+  if (await place(store, key, orders)) return { orders, fresh: true };
+  return { orders: await standing(store, key, id), fresh: false };
+}
+
+function checkEnabled({ enabled, group, name }: Job): void {
+  if (!enabled)
+    throw new Refusal(
+      'job_disabled',
+      `job: ${group}/${name} is disabled; enable it first (a paused job can be run by hand)`,
+    );
+}
+
+/** Orders one run now. `id` is new, or made from the caller's idempotency key: the same id is the same order. */
 export async function orderRun(
   store: JobStore,
   job: StoredJob,
   how: { id: string; env: Record<string, string>; worker: string | null; by: string },
 ): Promise<Ordered> {
   const spec = job.record.job;
-  if (!spec.enabled)
-    throw new Refusal(
-      'job_disabled',
-      `job: ${spec.group}/${spec.name} is disabled; enable it first (a paused job can be run by hand)`,
-    );
-  const at = store.now();
-  const lanes = await lanesOf(store, spec, how.worker);
-  const orders = lanes.map(({ lane, worker }) => ({
-    id: lane === oneLane ? how.id : `${how.id}~${lane}`,
-    value: {
-      ...{ kind: 'run' as const, from: null, to: null, next: null, env: how.env, worker },
-      ...{ expiresAt: at + runExpiresMs, taken: null, done: false, by: how.by, at },
-    },
-  }));
-  await place(store, job, orders);
-  const runs = lanes.map(({ lane }) =>
-    runId({
-      group: spec.group,
-      name: spec.name,
-      cause: how.id,
-      attempt: 1,
-      worker: lane === oneLane ? null : lane,
-    }),
-  );
-  return { orders: orders.map(({ id }) => id), runs };
+  const { orders, fresh } = await orderOnce(store, job, how.id, async () => {
+    checkEnabled(spec);
+    const at = store.now();
+    const lanes = await lanesOf(store, spec, how.worker);
+    return lanes.map(({ lane, worker }) => ({
+      id: lane === oneLane ? how.id : `${how.id}~${lane}`,
+      value: {
+        ...{ kind: 'run' as const, from: null, to: null, next: null, env: how.env, worker },
+        ...{ expiresAt: at + runExpiresMs, taken: null, done: false, by: how.by, at },
+      },
+    }));
+  });
+  const runs = orders.map((order) => firstRun(spec, order, null));
+  return { order: how.id, orders: orders.map(({ id }) => id), runs, fresh };
 }
 
-/** Orders a run of each instant in [from, to], one after the other. */
+/** Orders a run of each instant in [from, to], one after the other. The same id is the same order. */
 export async function orderBackfill(
   store: JobStore,
   job: StoredJob,
   how: { id: string; from: number; to: number; by: string },
-): Promise<{ orders: string[]; count: number; runs: RunId[] }> {
+): Promise<Ordered & { count: number }> {
   const spec = job.record.job;
   const schedule = scheduleOf(spec);
-  if (!spec.enabled)
-    throw new Refusal('job_disabled', `job: ${spec.group}/${spec.name} is disabled; enable it first`);
   if (schedule === null)
     throw new Refusal(
       'schedule_missing',
       `job: ${spec.group}/${spec.name} has no schedule, so there is nothing to backfill`,
     );
-  if (how.to < how.from)
-    throw refuse('range_invalid', 'to', new Date(how.to).toISOString(), 'a time not before from');
-  const count = schedule.count(how.from - 1, how.to, backfillMost + 1);
-  if (count > backfillMost)
-    throw refuse(
-      'range_invalid',
-      'to',
-      new Date(how.to).toISOString(),
-      `at most ${backfillMost} instants in one backfill`,
-    );
-  const first = schedule.next(how.from - 1);
-  if (count === 0 || first === null) return { orders: [], count: 0, runs: [] };
-  const at = store.now();
-  const lanes = await lanesOf(store, spec, null);
-  const orders = lanes.map(({ lane, worker }) => ({
-    id: lane === oneLane ? how.id : `${how.id}~${lane}`,
-    value: {
-      ...{ kind: 'backfill' as const, from: how.from, to: how.to, next: first, env: {}, worker },
-      ...{ expiresAt: null, taken: null, done: false, by: how.by, at },
-    },
-  }));
-  await place(store, job, orders);
-  const cause = `${how.id}.${instantText(first)}`;
-  const runs = lanes.map(({ lane }) =>
-    runId({ group: spec.group, name: spec.name, cause, attempt: 1, worker: lane === oneLane ? null : lane }),
-  );
-  return { orders: orders.map(({ id }) => id), count: count * lanes.length, runs };
+  const { orders, fresh } = await orderOnce(store, job, how.id, async () => {
+    checkEnabled(spec);
+    const first = firstOf(schedule, how);
+    if (first === null) return [];
+    const at = store.now();
+    const lanes = await lanesOf(store, spec, null);
+    return lanes.map(({ lane, worker }) => ({
+      id: lane === oneLane ? how.id : `${how.id}~${lane}`,
+      value: {
+        ...{ kind: 'backfill' as const, from: how.from, to: how.to, next: first, env: {}, worker },
+        ...{ expiresAt: null, taken: null, done: false, by: how.by, at },
+      },
+    }));
+  });
+  const { from, to } = orders[0]?.value ?? how;
+  const first = orders.length === 0 ? null : schedule.next((from ?? how.from) - 1);
+  const each = first === null ? 0 : schedule.count((from ?? how.from) - 1, to ?? how.to, backfillMost);
+  const runs = first === null ? [] : orders.map((order) => firstRun(spec, order, first));
+  return { order: how.id, orders: orders.map(({ id }) => id), runs, fresh, count: each * orders.length };
+}
+
+/** The first instant to backfill, or null. Refusal `range_invalid`. */
+function firstOf(schedule: Schedule, { from, to }: { from: number; to: number }): number | null {
+  const shown = new Date(to).toISOString();
+  if (to < from) throw refuse('range_invalid', 'to', shown, 'a time not before from');
+  if (schedule.count(from - 1, to, backfillMost + 1) > backfillMost)
+    throw refuse('range_invalid', 'to', shown, `at most ${backfillMost} instants in one backfill`);
+  const first = schedule.next(from - 1);
+  return first !== null && first <= to ? first : null;
 }

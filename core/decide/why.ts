@@ -1,7 +1,8 @@
 import type { JobRecord } from '#core/model/job.ts';
-import type { Run } from '#core/model/run.ts';
+import { isTerminal, type Run } from '#core/model/run.ts';
 import { type Instants, onTimeMs } from './due.ts';
 import { isPaused } from './may-start.ts';
+import { evidenceOf, type WhyEvidence } from './why-evidence.ts';
 
 /** All that is known about one instant of a job. */
 export interface WhyFacts {
@@ -10,147 +11,185 @@ export interface WhyFacts {
   now: number;
   record: JobRecord | null;
   schedule: Instants | null;
-  /** The last decided instant. */
-  cursor: { instant: number; from: string; why: string } | null;
-  /** Records of History that cover the instant, latest attempt first. */
+  /** The last decided instant of each lane: `~`, or in mode all the workers. */
+  cursors: readonly { lane: string; instant: number; from: string; why: string }[];
+  /** Records that cover the instant, latest attempt first: of History, and owed to it. */
   runs: readonly Run[];
   /** Keys that live for it. */
-  running: readonly { run: string; worker: string; state: string; at: number; trigger: string }[];
-  /** Ids of the live workers that fit the job. */
-  fitting: readonly string[];
+  running: readonly { run: string; worker: string; state: string; at: number; attempt: number }[];
+  /** Orders that have yet to come to it. */
+  orders: readonly { id: string; kind: string; by: string; at: number }[];
+  /** Who might run the job; `not` says why one would not. */
+  workers: readonly { id: string; not: string | null }[];
 }
 
 export interface Why {
+  /** A run's state; or due, coming, skipped, no_instant, unknown. */
   state: string;
   sentence: string;
   run: string | null;
-  evidence: { at: number | null; what: string; source: string }[];
+  evidence: WhyEvidence[];
 }
+
+type Verdict = Omit<Why, 'evidence'>;
 
 const shown = (ms: number) => new Date(ms).toISOString();
 
 /** What became of an instant, or will, and why. Every answer names what it rests on. */
 export function explain(facts: WhyFacts): Why {
-  const evidence = evidenceOf(facts);
-  const say = (state: string, sentence: string, run: string | null = null): Why => ({
-    state,
-    sentence,
-    run,
-    evidence,
-  });
-  const { instant, now, record, runs, running, schedule, cursor, job } = facts;
-  const [live] = running;
-  if (live !== undefined)
-    return say(
-      live.state === 'waiting' ? 'waiting' : 'running',
-      `${live.run} is ${live.state === 'waiting' ? 'waiting for its next attempt' : 'running'} on ${live.worker}.`,
-      live.run,
-    );
-  const [run] = runs;
-  if (run !== undefined) return say(run.state, sentenceOf(run, instant), run.id);
-  if (record === null)
-    return say('unknown', `There is no job ${job}, and the ledger holds nothing for this instant.`);
-  if (schedule === null) return say('no_instant', `${job} has no schedule: it runs by hand only.`);
-  if (schedule.next(instant - 1) !== instant) {
-    const before = schedule.prev(instant);
-    const after = schedule.next(instant);
-    const near = [
-      before === null ? '' : `the one before is ${shown(before)}`,
-      after === null ? '' : `the next is ${shown(after)}`,
-    ]
-      .filter(Boolean)
-      .join(', ');
-    return say(
-      'no_instant',
-      `${shown(instant)} is not an instant of ${job}'s present schedule${near ? `: ${near}` : ''}.`,
-    );
-  }
-  if (record.skips.includes(instant)) return say('skipped', 'It was left out by hand.');
-  if (instant > now) return coming(facts, say);
-  if (instant <= record.floor) {
-    const why = {
-      created: 'the job was made, or its schedule took this form, only later',
-      edited: 'the job was edited after it',
-      paused: 'the job was paused',
-      disabled: 'the job was disabled',
-    }[record.floorWhy];
-    return say(
-      record.floorWhy === 'created' ? 'no_instant' : 'skipped',
-      `It did not run: ${why} (${shown(record.floor)}).`,
-    );
-  }
-  if (cursor !== null && instant <= cursor.instant)
-    return say(
-      'unknown',
-      `It was decided (cursor ${shown(cursor.instant)}), but its record is no longer kept, or not in History yet.`,
-    );
-  if (!record.job.enabled) return say('skipped', 'The job is disabled.');
-  if (isPaused(record.paused, instant) && instant >= record.paused.at)
-    return say('skipped', `The job was paused by ${record.paused.by}.`);
-  if (facts.fitting.length === 0) return say('due', 'Nobody has decided it: no live worker fits this job.');
-  if (now - instant <= onTimeMs) return say('due', `It is due now; ${facts.fitting.join(', ')} may take it.`);
-  return say(
-    'due',
-    `It is due since ${shown(instant)} and nobody has decided it yet: every worker that fits is held back (a living run, no free slot) or does not answer.`,
-  );
+  const verdict = living(facts) ?? recorded(facts) ?? unscheduled(facts) ?? unrecorded(facts);
+  return { ...verdict, evidence: evidenceOf(facts) };
 }
 
-function coming({ record, instant, fitting }: WhyFacts, say: (state: string, sentence: string) => Why): Why {
-  if (record !== null && !record.job.enabled)
-    return say('coming', 'It will not run as things stand: the job is disabled.');
-  if (record !== null && isPaused(record.paused, instant))
-    return say('coming', `It will not run as things stand: the job is paused by ${record.paused.by}.`);
-  if (fitting.length === 0) return say('coming', 'It is still to come, but no live worker fits this job.');
-  return say('coming', 'It is still to come.');
+function say(state: string, sentence: string, run: string | null = null): Verdict {
+  return { state, sentence, run };
+}
+
+/** Something lives for it. */
+function living({ running, runs }: WhyFacts): Verdict | null {
+  const [live] = running;
+  if (live === undefined) return null;
+  const others = running.length > 1 ? ` (one of ${running.length})` : '';
+  if (live.state === 'waiting') {
+    const [before] = runs;
+    const after = before === undefined ? '' : ` after attempt ${before.attempt} ${ended(before)}`;
+    return say('waiting', `${live.run} waits on ${live.worker} for its turn${after}${others}.`, live.run);
+  }
+  const started = runs.some(({ id, state }) => id === live.run && state === 'running');
+  return started
+    ? say('running', `${live.run} is running on ${live.worker}${others}.`, live.run)
+    : say('claimed', `${live.run} is claimed by ${live.worker}, which starts it${others}.`, live.run);
+}
+
+/** The ledger has it. */
+function recorded({ runs, instant }: WhyFacts): Verdict | null {
+  const [run] = runs;
+  if (run === undefined) return null;
+  const lanes = new Map<string, Run>();
+  for (const one of runs) {
+    const lane = one.id.split('~')[4] ?? '';
+    if (!lanes.has(lane)) lanes.set(lane, one);
+  }
+  if (lanes.size > 1) {
+    const each = [...lanes.values()].map((one) => `${one.worker ?? 'nobody'}: ${one.state}`).join(', ');
+    const worst = [...lanes.values()].find(({ state }) => state !== 'succeeded') ?? run;
+    return say(worst.state, `Every worker that fits ran it by itself (${each}).`, worst.id);
+  }
+  return say(run.state, sentenceOf(run, instant), run.id);
 }
 
 function sentenceOf(run: Run, instant: number): string {
-  const where = run.worker === null ? '' : ` on ${run.worker}`;
   const reason = run.reason ? `: ${run.reason}` : '';
-  const late =
-    run.startedAt === null ? '' : `, started ${Math.max(0, run.startedAt - instant)} ms after the instant`;
-  if (run.count > 1) return `It is one of ${run.count} instants that were ${run.state}${reason}.`;
-  if (run.state === 'skipped' || run.state === 'missed' || run.state === 'cancelled')
-    return `It was ${run.state}${reason}.`;
-  if (run.state === 'lost') return `It was lost${where}${reason}.`;
-  if (run.state === 'succeeded') return `It ran${where} and succeeded${late}.`;
-  if (run.state === 'running' || run.state === 'claimed') return `It is running${where}${late}.`;
-  return `It ran${where} and ${run.state === 'failed' ? 'failed' : run.state === 'timed_out' ? 'timed out' : `was ${run.state}`}${reason}${late}.`;
+  if (run.count > 1 && run.instant !== null && run.until !== null)
+    return `It is one of ${run.count} instants, ${shown(run.instant)} to ${shown(run.until)}, that were ${run.state}${reason}.`;
+  if (run.startedAt === null && isTerminal(run.state)) return `It was ${run.state}${reason}.`;
+  const where = run.worker === null ? '' : ` on ${run.worker}`;
+  const after =
+    run.startedAt === null || run.attempt > 1
+      ? ''
+      : `, started ${Math.max(0, run.startedAt - instant)} ms after the instant`;
+  const attempt = run.attempt > 1 ? ` at attempt ${run.attempt}` : '';
+  if (!isTerminal(run.state)) return `It is ${run.state}${where}${attempt}${after}.`;
+  return `It ran${where} and ${ended(run)}${attempt}${run.state === 'succeeded' ? '' : reason}${after}.`;
 }
 
-function evidenceOf({ record, cursor, runs, running, fitting, now }: WhyFacts): Why['evidence'] {
-  const evidence: Why['evidence'] = [];
-  for (const { run, worker, state, at } of running)
-    evidence.push({ at, what: `${run} is ${state} on ${worker}`, source: 'running key' });
-  for (const run of runs)
-    evidence.push({
-      at: run.endedAt ?? run.startedAt,
-      what: `${run.id}: ${run.state}${run.reason ? ` (${run.reason})` : ''}`,
-      source: 'history',
-    });
-  if (cursor !== null)
-    evidence.push({
-      at: null,
-      what: `decided up to ${shown(cursor.instant)} (${cursor.why}, by ${cursor.from})`,
-      source: 'cursor',
-    });
-  if (record !== null) {
-    evidence.push({
-      at: record.updatedAt,
-      what: `job saved by ${record.updatedBy}; ${record.job.enabled ? 'enabled' : 'disabled'}`,
-      source: 'job',
-    });
-    if (record.paused !== null)
-      evidence.push({
-        at: record.paused.at,
-        what: `paused by ${record.paused.by}${record.paused.until === null ? '' : ` until ${shown(record.paused.until)}`}`,
-        source: 'job',
-      });
+function ended({ state }: Run): string {
+  const words: Partial<Record<Run['state'], string>> = { succeeded: 'succeeded', failed: 'failed' };
+  return words[state] ?? (state === 'timed_out' ? 'timed out' : `was ${state}`);
+}
+
+/** There is nothing that could be due. */
+function unscheduled({ job, record, schedule, instant, cursors }: WhyFacts): Verdict | null {
+  if (record === null) {
+    const decided = cursors.some((cursor) => cursor.instant >= instant);
+    return say(
+      'unknown',
+      `There is no job ${job} (any more), and the ledger holds nothing for this instant${decided ? '; it was decided, but its record is no longer kept' : ''}.`,
+    );
   }
-  evidence.push({
-    at: now,
-    what: fitting.length === 0 ? 'no live worker fits' : `live workers that fit: ${fitting.join(', ')}`,
-    source: 'workers',
-  });
-  return evidence;
+  if (schedule === null) return say('no_instant', `${job} has no schedule: it runs by hand only.`);
+  if (schedule.next(instant - 1) === instant) return null;
+  const [before, after] = [schedule.prev(instant), schedule.next(instant)];
+  const near = [
+    ...(before === null ? [] : [`the one before is ${shown(before)}`]),
+    ...(after === null ? [] : [`the next is ${shown(after)}`]),
+  ].join(', ');
+  const what = `${shown(instant)} is not an instant of ${job}'s present schedule`;
+  return say('no_instant', `${what}${near === '' ? '' : `: ${near}`}.`);
+}
+
+/** It is an instant of the schedule, and nobody has said anything about it yet. */
+function unrecorded(facts: WhyFacts): Verdict {
+  const { record, instant, now, orders, cursors, job } = facts;
+  if (record === null) return say('unknown', `There is no job ${job}.`);
+  const [order] = orders;
+  if (order !== undefined)
+    return say('waiting', `It waits its turn in order ${order.id} (${order.kind}, by ${order.by}).`);
+  const left = record.skips.includes(instant);
+  if (instant > now) return left ? say('coming', 'It will not run: it was left out by hand.') : coming(facts);
+  if (left) return say('skipped', 'It was left out by hand.');
+  const decided = cursors.filter((cursor) => cursor.instant >= instant);
+  if (decided.length > 0 && (record.job.mode === 'one' || decided.length === cursors.length))
+    return say(
+      'unknown',
+      `It was decided (${decided.map(({ instant: at, why }) => `${why}, up to ${shown(at)}`).join('; ')}), but its record is no longer kept, or has not reached History yet.`,
+    );
+  if (instant <= record.floor) return below(facts, record);
+  if (!record.job.enabled) return say('skipped', 'It did not run: the job is disabled.');
+  const { paused } = record;
+  if (paused !== null && isPaused(paused, instant))
+    return say('skipped', `It did not run: ${paused.by} had paused the job${because(paused.reason)}.`);
+  return due(facts);
+}
+
+/** Not due: it lies below the floor. */
+function below({ instant }: WhyFacts, { floor, floorWhy, createdAt }: JobRecord): Verdict {
+  if (instant <= createdAt) return say('no_instant', `The job was made only later, ${shown(createdAt)}.`);
+  const why = {
+    created: 'what decides its instants took its present form only later',
+    edited: 'the job was edited after it',
+    paused: 'the job was paused',
+    disabled: 'the job was disabled',
+  }[floorWhy];
+  return say(
+    floorWhy === 'created' ? 'no_instant' : 'skipped',
+    `It did not run: ${why} (until ${shown(floor)}).`,
+  );
+}
+
+function coming({ record, instant, workers }: WhyFacts): Verdict {
+  if (record !== null && !record.job.enabled)
+    return say('coming', 'It will not run as things stand: the job is disabled.');
+  if (record !== null && isPaused(record.paused, instant))
+    return say(
+      'coming',
+      `It will not run as things stand: ${record.paused.by} has paused the job${because(record.paused.reason)}.`,
+    );
+  const able = workers.filter(({ not }) => not === null);
+  return say(
+    'coming',
+    able.length === 0
+      ? `It is still to come, but nobody may run it: ${nobody(workers)}.`
+      : `It is still to come; ${able.map(({ id }) => id).join(', ')} may run it.`,
+  );
+}
+
+function due({ instant, now, workers }: WhyFacts): Verdict {
+  const able = workers.filter(({ not }) => not === null).map(({ id }) => id);
+  if (able.length === 0)
+    return say('due', `It is due since ${shown(instant)}, and nobody may run it: ${nobody(workers)}.`);
+  if (now - instant <= onTimeMs) return say('due', `It is due now; ${able.join(', ')} may take it.`);
+  return say(
+    'due',
+    `It is due since ${shown(instant)}, and nobody has decided it yet: ${able.join(', ')} may run it, but is held back (a living run, no free slot) or does not answer.`,
+  );
+}
+
+function nobody(workers: WhyFacts['workers']): string {
+  if (workers.length === 0) return 'there is no worker';
+  return workers.map(({ id, not }) => `${id} ${not ?? ''}`.trim()).join('; ');
+}
+
+function because(reason: string): string {
+  return reason === '' ? '' : ` (${reason})`;
 }

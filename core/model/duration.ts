@@ -9,10 +9,12 @@ const unitMs: Record<string, number> = {
   w: 604_800_000,
 };
 const shape = /^(?:\d+(?:ms|[smhdw]))+$/;
+/** A hundred years: beyond, a time from now on would leave what a Date can hold. */
+const longestMs = 36_500 * 86_400_000;
 
-/** Whether `text` is a duration such as `90s`, `5m`, `1h30m`, `250ms`, `30d`. */
+/** Whether `text` is a duration such as `90s`, `5m`, `1h30m`, `250ms`, `30d`, of at most a hundred years. */
 export function isDuration(text: string): boolean {
-  return shape.test(text) && Number.isSafeInteger(total(text));
+  return shape.test(text) && total(text) <= longestMs;
 }
 
 function total(text: string): number {

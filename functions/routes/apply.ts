@@ -1,64 +1,57 @@
 import * as v from 'valibot';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
-import { checkJob } from '#core/cluster/check-job.ts';
-import { applyJobs } from '#core/cluster/jobs.ts';
-import { parseCrontab } from '#core/crontab/parse.ts';
-import type { Job } from '#core/model/job.ts';
+import { applyJobs } from '#core/cluster/apply.ts';
+import { checkJob, mistakesRefusal } from '#core/cluster/check-job.ts';
+import { parseCrontab, type Refused } from '#core/crontab/parse.ts';
+import { Job } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
+import { Changes } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { mayTouch, storeOf } from '../deps.ts';
+import { checkDepth, expectType, parseBy, parseJson, textOf } from '../body.ts';
+import { checkGroup, storeOf } from '../deps.ts';
 import { flag, name } from '../fields.ts';
-import { type Asked, parseJson, route } from '../route.ts';
+import { route } from '../route.ts';
 import { jobFor } from '../views.ts';
-import { trustClock } from './jobs.ts';
 
 const query = v.strictObject({
   dryRun: v.optional(flag, 'false'),
   prune: v.optional(flag, 'false'),
   group: v.optional(name),
 });
+const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
+const types = ['application/json', ...yamlTypes, 'text/crontab'];
+const Jobs = v.strictObject({ jobs: v.array(v.unknown()) });
 
-/** The jobs of a body, in whichever of the three forms it is. */
-function inputsOf(type: string | undefined, text: string, group: string | undefined): unknown[] {
+/** The jobs of a body, in whichever of the three forms it is, and the lines of a crontab that can't be jobs. */
+function inputsOf(
+  type: string,
+  text: string,
+  { group, zone = 'UTC' }: { group: string | undefined; zone: string | undefined },
+): { inputs: readonly unknown[]; refused: Refused[] } {
   if (type === 'text/crontab') {
     const { jobs, refused } = parseCrontab(text, {
       kind: 'user',
-      zone: 'UTC',
+      zone,
       ...(group === undefined ? {} : { group }),
     });
-    if (refused.length > 0)
-      throw new Refusal('crontab_invalid', `line ${refused[0]?.line}: ${refused[0]?.reason}`, {
-        errors: refused.map(({ line, text: value, reason }) => ({
-          path: `line ${line}`,
-          message: reason,
-          value,
-        })),
-      });
-    return jobs.map(({ job }) => job);
+    return {
+      inputs: jobs.map(({ job }) => job),
+      refused: refused.map(({ line, text: said, reason }) => ({ line, text: said, reason })),
+    };
   }
-  const read = type === 'application/json' ? parseJson(text) : readYaml(type, text);
-  if (
-    typeof read !== 'object' ||
-    read === null ||
-    !('jobs' in read) ||
-    !Array.isArray(read.jobs) ||
-    Object.keys(read).length > 1
-  )
-    throw new Refusal('body_invalid', 'body: expected an object with one field, jobs, a list of jobs');
-  return read.jobs;
+  const read = type === 'application/json' ? parseJson(text) : readYaml(text);
+  return { inputs: parseBy(Jobs, read, 'body_invalid', 'body').jobs, refused: [] };
 }
 
-function readYaml(type: string | undefined, text: string): unknown {
-  if (type === undefined || !/^(application|text)\/(x-)?yaml$/.test(type))
-    throw new Refusal(
-      'media_type_unsupported',
-      `Content-Type: ${type ?? 'none'} can't be read here; expected application/json, application/yaml or text/crontab`,
-    );
+function readYaml(text: string): unknown {
   try {
-    return parseYaml(text, { maxAliasCount: 100 });
+    const read: unknown = parseYaml(text, { maxAliasCount: 100 });
+    checkDepth(read);
+    return read;
   } catch (error) {
-    if (error instanceof YAMLParseError || error instanceof ReferenceError)
-      throw new Refusal('yaml_invalid', `body: ${error.message}`);
+    // Mistakes of syntax, too many or recursive aliases, and nesting that takes the parser's stack.
+    if (error instanceof YAMLParseError || error instanceof ReferenceError || error instanceof RangeError)
+      throw new Refusal('yaml_invalid', `body: is not YAML: ${error.message}`);
     throw error;
   }
 }
@@ -69,7 +62,9 @@ function checkAll(inputs: readonly unknown[], group: string | undefined): Job[] 
   const jobs = inputs.flatMap((input, at) => {
     try {
       const whole =
-        typeof input === 'object' && input !== null && group !== undefined ? { group, ...input } : input;
+        typeof input === 'object' && input !== null && !Array.isArray(input) && group !== undefined
+          ? { group, ...input }
+          : input;
       return checkJob(whole, `jobs.${at}.`);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -77,65 +72,47 @@ function checkAll(inputs: readonly unknown[], group: string | undefined): Job[] 
       return [];
     }
   });
-  if (errors.length > 0)
-    throw new Refusal(
-      'job_invalid',
-      `${errors[0]?.message}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`,
-      { errors },
-    );
+  if (errors.length > 0) throw mistakesRefusal('job_invalid', errors);
   return jobs;
 }
 
 /** What differs, by field. */
-function diffOf(before: Job | null, after: Job | null): { path: string; from: unknown; to: unknown }[] {
-  const fields = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})]) as Set<keyof Job>;
-  return [...fields].flatMap((path) => {
-    const [from, to] = [before?.[path] ?? null, after?.[path] ?? null];
+function diffOf(before: Job, after: Job): { path: string; from: unknown; to: unknown }[] {
+  const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof Job)[];
+  return fields.flatMap((path) => {
+    const [from, to] = [before[path] ?? null, after[path] ?? null];
     return JSON.stringify(from) === JSON.stringify(to) ? [] : [{ path, from, to }];
   });
 }
 
+const JobList = v.strictObject({ jobs: v.array(Job) });
+
 export const applyRoute = route({
-  ...{
-    method: 'POST',
-    path: '/apply',
-    role: 'editor',
-    summary: 'Make the jobs those given',
-    query,
-    rawBody: true,
-  },
-  async handle(asked: Asked<v.InferOutput<typeof query>, undefined>) {
+  ...{ method: 'POST', path: '/apply', role: 'editor', summary: 'Make the jobs those given' },
+  raw: Object.fromEntries(types.map((type) => [type, type === 'text/crontab' ? v.string() : JobList])),
+  ...{ query, answer: Changes, refuses: [409] },
+  async handle(asked) {
     const { c, deps, caller } = asked;
     const { dryRun, prune, group } = asked.query;
     if (prune && group === undefined)
       throw new Refusal('query_invalid', 'prune: needs group, whose other jobs are to go');
-    const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-    const jobs = checkAll(inputsOf(type, await c.req.text(), group), group);
-    const foreign = [...jobs.map((job) => job.group), ...(group === undefined ? [] : [group])].find(
-      (one) => !mayTouch(caller, one),
-    );
-    if (foreign !== undefined)
-      throw new Refusal('forbidden', `group: this token is not for group ${foreign}`);
-    if (!dryRun) trustClock(deps);
+    const type = expectType(c, types);
+    const { inputs, refused } = inputsOf(type, await textOf(c), { group, zone: deps.zone });
+    const jobs = checkAll(inputs, group);
+    for (const one of new Set([...jobs.map((job) => job.group), ...(group === undefined ? [] : [group])]))
+      checkGroup(caller, one);
     const applied = await applyJobs(storeOf(deps), jobs, {
       by: caller.name,
       dryRun,
       prune: prune ? (group ?? null) : null,
     });
-    if (!dryRun)
-      for (const { id, action, before, after } of applied)
-        if (action !== 'unchanged')
-          await audit(asked, `job.${action}`, { job: id, target: id, before, after });
+    for (const { id, action, before, after } of dryRun ? [] : applied)
+      if (action !== 'unchanged') await audit(asked, `job.${action}`, { job: id, target: id, before, after });
     const changes = applied.map(({ id, action, before, after }) => {
       const [jobGroup = '', jobName = ''] = id.split('/');
-      const shown = (job: Job | null) => (job === null ? null : jobFor(caller, job));
-      return {
-        group: jobGroup,
-        name: jobName,
-        action,
-        diff: action === 'update' ? diffOf(shown(before), shown(after)) : [],
-      };
+      const diff = before && after ? diffOf(jobFor(caller, before), jobFor(caller, after)) : [];
+      return { group: jobGroup, name: jobName, action, diff };
     });
-    return c.json({ changes });
+    return c.json({ changes, refused });
   },
 });

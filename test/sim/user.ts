@@ -1,13 +1,6 @@
 import { scheduleOf } from '#core/cluster/check-job.ts';
-import {
-  deleteJob,
-  getJob,
-  type JobStore,
-  pauseJob,
-  resumeJob,
-  saveJob,
-  skipInstant,
-} from '#core/cluster/jobs.ts';
+import type { JobStore } from '#core/cluster/job-record.ts';
+import { deleteJob, getJob, pauseJob, resumeJob, saveJob, skipInstant } from '#core/cluster/jobs.ts';
 import { askKill, livingRuns } from '#core/cluster/kills.ts';
 import { orderBackfill, orderRun } from '#core/cluster/orders.ts';
 import { Refusal } from '#core/model/refusal.ts';

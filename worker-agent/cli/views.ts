@@ -1,6 +1,6 @@
 import type { Job } from '#core/model/job.ts';
 import type { RunState } from '#core/model/run.ts';
-import type { JobView, RunView } from '#functions/views.ts';
+import type { JobView, RunView } from '#functions/answers.ts';
 import { type Colour, plain, type Terminal } from './terminal.ts';
 
 /** What the API answers, as it stands in JSON. */

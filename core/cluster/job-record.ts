@@ -1,0 +1,95 @@
+import { type JobId, jobId } from '#core/model/ids.ts';
+import type { Job, JobRecord } from '#core/model/job.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import type { Entry, Kv, Revision } from '#core/ports/kv.ts';
+import { instantFields, scheduleOf } from './check-job.ts';
+import { type Layout, oneLane } from './keys.ts';
+import { CursorValue, decode, JobValue } from './records.ts';
+
+/** What the API's transactions about jobs need. */
+export interface JobStore {
+  kv: Kv;
+  layout: Layout;
+  /** UTC ms. */
+  now(): number;
+  /** Called before a floor is set: throws a Refusal `clock_skewed` where `now` can't be trusted. Left out: it can. */
+  trustClock?(): void;
+}
+
+export interface StoredJob {
+  record: JobRecord;
+  mod: Revision;
+}
+
+/** Refusal `job_unreadable`: what stands under the job's key is not what cronfleet writes. */
+export function decodeJob(entry: Entry): StoredJob {
+  const read = decode(JobValue, entry);
+  if (!read.ok)
+    throw new Refusal(
+      'job_unreadable',
+      `${read.key}: ${read.problem}; expected a job as cronfleet writes it`,
+    );
+  return { record: read.value, mod: entry.mod };
+}
+
+export function notFound(id: JobId): Refusal {
+  return new Refusal('job_not_found', `job: there is no job ${JSON.stringify(id)}`);
+}
+
+export const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
+/** Now, for a floor: below it nothing is due, so a clock that is off would lose or repeat instants. */
+export function floorNow(store: JobStore): number {
+  store.trustClock?.();
+  return store.now();
+}
+
+/**
+ * Whether the old job has instants that were due and that nobody has decided: only then the floor has something below it to account
+ * for. What an earlier move of the floor has left there counts, too.
+ */
+async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord): Promise<boolean> {
+  const { entries } = await kv.range({
+    key: layout.cursor(jobId(before.job.group, before.job.name), oneLane),
+  });
+  const read = entries[0] === undefined ? null : decode(CursorValue, entries[0]);
+  const cursor = read?.ok ? read.value.instant : before.createdAt;
+  if (before.floorWhy !== 'created' && cursor < before.floor) return true;
+  const newest = scheduleOf(before.job)?.prev(now() + 1) ?? null;
+  return newest !== null && newest > Math.max(cursor, before.floor);
+}
+
+/**
+ * The record that a save makes. The floor moves to now where the job is new or enabled, or where anything that decides its instants
+ * changed: no burst follows a save. The cursor is never touched.
+ */
+export async function recordOf(
+  store: JobStore,
+  seen: JobRecord | null,
+  saved: { job: Job; by: string; revision: Revision; cronExpr: string | null },
+): Promise<JobRecord> {
+  const { job, by, revision } = saved;
+  const now = store.now();
+  const base = { job, revision, updatedAt: now, updatedBy: by };
+  if (seen === null)
+    return {
+      ...{ ...base, floor: floorNow(store), floorWhy: 'created', createdAt: now },
+      ...{ cronExpr: saved.cronExpr, paused: null, skips: [] },
+    };
+  const enabled = job.enabled && !seen.job.enabled;
+  const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
+  const floor = enabled || moved ? floorNow(store) : seen.floor;
+  const floorWhy = enabled
+    ? 'disabled'
+    : !moved
+      ? seen.floorWhy
+      : (await leavesUndecided(store, seen))
+        ? 'edited'
+        : 'created';
+  // The course's text stands for the schedule as long as that is the same.
+  const kept = same(job.schedule, seen.job.schedule) ? seen.cronExpr : null;
+  return {
+    ...{ ...base, floor, floorWhy, createdAt: seen.createdAt, paused: seen.paused },
+    ...{ skips: moved ? [] : seen.skips, cronExpr: saved.cronExpr ?? kept },
+  };
+}

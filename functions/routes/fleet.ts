@@ -1,0 +1,89 @@
+import * as v from 'valibot';
+import { listWorkers, setDrain } from '#core/cluster/workers.ts';
+import { jobId, parseJobId } from '#core/model/ids.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import { Audited, listOf, WorkerAnswer } from '../answers.ts';
+import { audit } from '../audit.ts';
+import { checkEveryGroup, checkGroup, groupsOf } from '../deps.ts';
+import { defined, jobText, name, paging, time } from '../fields.ts';
+import { pageBy } from '../paging.ts';
+import { type Asking, route } from '../route.ts';
+import { iso, workerView } from '../views.ts';
+
+async function drain(asked: Asking, draining: boolean): Promise<Response> {
+  const { c, deps, caller } = asked;
+  const id = c.req.param('id') ?? '';
+  checkEveryGroup(caller);
+  if (!v.is(name, id))
+    throw new Refusal('worker_not_found', `worker: there is no worker ${JSON.stringify(id)}`);
+  const now = deps.clock.now();
+  await setDrain(deps.kv, deps.layout, id, draining ? { by: caller.name, at: now } : null);
+  await audit(asked, draining ? 'worker.drain' : 'worker.undrain', { target: id });
+  const workers = await listWorkers(deps.kv, deps.layout, await deps.history.loads(), now);
+  const worker = workers.find((one) => one.id === id);
+  if (worker === undefined) throw new Refusal('worker_not_found', `worker: ${id} has gone meanwhile`);
+  return c.json(workerView(worker));
+}
+
+const empty = v.strictObject({});
+
+/** Routes about workers, the audit and this process. */
+export const fleetRoutes = [
+  route({
+    ...{ method: 'GET', path: '/workers', role: 'viewer', summary: 'List workers' },
+    ...{ query: v.strictObject(paging), answer: listOf(WorkerAnswer) },
+    async handle({ c, deps, query }) {
+      const workers = await listWorkers(deps.kv, deps.layout, await deps.history.loads(), deps.clock.now());
+      const { items, next } = pageBy(workers, ({ id }) => id, query);
+      return c.json({ items: items.map(workerView), next });
+    },
+  }),
+  route({
+    ...{
+      method: 'POST',
+      path: '/workers/:id/drain',
+      role: 'admin',
+      summary: 'Let a worker take nothing new',
+    },
+    ...{ body: empty, answer: WorkerAnswer },
+    handle: (asked) => drain(asked, true),
+  }),
+  route({
+    ...{ method: 'POST', path: '/workers/:id/undrain', role: 'admin', summary: 'Let it take again' },
+    ...{ body: empty, answer: WorkerAnswer },
+    handle: (asked) => drain(asked, false),
+  }),
+  route({
+    ...{ method: 'GET', path: '/audit', role: 'admin', summary: 'Who did what' },
+    query: v.strictObject({
+      ...paging,
+      from: v.optional(time),
+      to: v.optional(time),
+      who: v.optional(v.string()),
+      job: v.optional(jobText),
+    }),
+    answer: listOf(Audited),
+    async handle({ c, deps, caller, query }) {
+      const { job, ...rest } = query;
+      const named = job === undefined ? null : parseJobId(job);
+      if (named !== null) checkGroup(caller, named.group);
+      const page = await deps.history.audit({
+        ...defined(rest),
+        limit: query.limit,
+        ...(named === null ? {} : { job: jobId(named.group, named.name) }),
+        ...groupsOf(caller),
+      });
+      // What is of no group (tokens, workers) concerns everybody: not for a token of some.
+      const items = page.items.filter((one) => caller.groups === null || one.job !== null);
+      return c.json({ items: items.map((one) => ({ ...one, at: iso(one.at) })), next: page.next });
+    },
+  }),
+  route({
+    ...{ method: 'GET', path: '/metrics', root: true, role: 'viewer', summary: 'Metrics for Prometheus' },
+    also: { 'text/plain': "Prometheus' text format" },
+    handle: async ({ c, deps }) =>
+      c.body((await deps.metrics?.()) ?? '', 200, {
+        'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+      }),
+  }),
+];

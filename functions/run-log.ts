@@ -1,0 +1,104 @@
+import { accepts } from 'hono/accepts';
+import { stream, streamSSE } from 'hono/streaming';
+import type * as v from 'valibot';
+import { isTerminal, type Run } from '#core/model/run.ts';
+import type { LogPart } from './answers.ts';
+import type { AppDeps } from './deps.ts';
+import type { Asked } from './route.ts';
+
+/** A page of a log: far below what a gateway lets through. */
+const pageBytes = 1_048_576;
+/** Below the 30 s that gateways give a request. */
+export const longestWaitS = 29;
+const never = new AbortController().signal;
+
+/** The log in whichever form is asked for: a page of it, the whole, or as it grows. */
+export function showLog(
+  asked: Asked<{ from: number; wait: number }>,
+  run: Run,
+): Response | Promise<Response> {
+  const { c, deps, query } = asked;
+  const type = accepts(c, {
+    header: 'Accept',
+    supports: ['application/json', 'text/plain', 'text/event-stream'],
+    default: 'application/json',
+  });
+  if (type === 'text/event-stream') return follow(asked, run);
+  if (type === 'application/json')
+    return readLog(deps, run, query.from, query.wait * 1_000, c.req.raw.signal ?? never).then((part) =>
+      c.json(part),
+    );
+  c.header('content-type', 'text/plain; charset=utf-8');
+  c.header('content-disposition', `attachment; filename="${run.id}.log"`);
+  return stream(c, async (out) => {
+    for (let from = query.from; !out.aborted; ) {
+      const read = await deps.history.log(run.id, from, pageBytes);
+      if (read.data.length > 0) await out.write(read.data);
+      if (read.next === from) return;
+      from = read.next;
+    }
+  });
+}
+
+/** The log as server-sent events; `Last-Event-ID` is where a reader was cut off. */
+function follow({ c, deps, query }: Asked<{ from: number }>, run: Run): Response {
+  const seen = c.req.header('last-event-id') ?? '';
+  return streamSSE(c, async (out) => {
+    const stop = new AbortController();
+    out.onAbort(() => stop.abort());
+    for (let from = /^\d{1,15}$/.test(seen) ? Number(seen) : query.from; !stop.signal.aborted; ) {
+      const part = await readLog(deps, run, from, longestWaitS * 1_000, stop.signal);
+      await out.writeSSE({
+        id: String(part.next),
+        event: part.done ? 'done' : 'log',
+        data: JSON.stringify(part),
+      });
+      if (part.done) return;
+      from = part.next;
+    }
+  });
+}
+
+/** What there is of a log from `from` on; waits for more up to `waitMs` while the run lives. */
+async function readLog(
+  deps: AppDeps,
+  run: Run,
+  from: number,
+  waitMs: number,
+  stop: AbortSignal,
+): Promise<v.InferOutput<typeof LogPart>> {
+  const { history, clock } = deps;
+  const until = clock.boot() + waitMs;
+  for (;;) {
+    // Before the log: what a run that has ended has written is all there.
+    const ended = isTerminal((await history.run(run.id))?.state ?? run.state);
+    const read = await history.log(run.id, from, pageBytes);
+    const ahead = await history.log(run.id, read.next, 1);
+    const done = ended && ahead.data.length === 0;
+    // Neither the end nor a gap of what was not kept will be followed by the rest of a character.
+    const last = done || ahead.dropped > 0;
+    const cut = last ? 0 : read.data.length - wholeCharacters(read.data);
+    const shown = read.data.subarray(0, read.data.length - cut);
+    const restMs = until - clock.boot();
+    if (shown.length > 0 || done || restMs <= 0 || stop.aborted)
+      return {
+        text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(shown),
+        from,
+        next: shown.length > 0 || done ? read.next - cut : from,
+        done,
+        droppedBytes: read.dropped,
+      };
+    await history.waitForLog(run.id, restMs, stop);
+  }
+}
+
+/** How many of the bytes may be shown now: a character that is not whole yet waits for its rest. */
+function wholeCharacters(data: Uint8Array): number {
+  for (let back = 1; back <= Math.min(3, data.length); back += 1) {
+    const byte = data[data.length - back] ?? 0;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf8 ? 1 : byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? data.length - back : data.length;
+  }
+  return data.length;
+}
