@@ -134,6 +134,19 @@ export function historySuite(name: string, make: (clock: VirtualClock) => MadeHi
       const ids = (await history.runs({ limit: 10 })).items.map(({ id }) => id);
       assert.deepEqual(ids, [run(3).id, manual.id, run(2, { attempt: 2 }).id, run(2).id, run(1).id]);
     });
+    promise('have a run where it is due, also when that is known later only', async (history) => {
+      const manual = run(0, {
+        id: 'default~job~o1~1',
+        instant: null,
+        plannedAt: null,
+        startedAt: null,
+        trigger: 'manual',
+      });
+      await history.saveRuns([{ ...manual, state: 'waiting' }, run(1)]);
+      await history.saveRuns([{ ...manual, startedAt: t0 + 2 * minuteMs }]);
+      const ids = (await history.runs({ limit: 10 })).items.map(({ id }) => id);
+      assert.deepEqual(ids, [manual.id, run(1).id]);
+    });
     promise(
       'come page by page, complete and without double, while runs are added and end',
       async (history) => {

@@ -280,6 +280,29 @@ describe('Kv on SQLite, when the disk refuses', () => {
     assert.deepEqual([await keysOf(again, 'over'), await keysOf(again, 'kept')], [[], ['kept']]);
     await again.close();
   });
+  inFolder(
+    'tells disk of a renewal later that it would not take at its time',
+    async ({ file, dir }, clock) => {
+      const db = openDatabase(file, kvLayout, { exclusive: true });
+      const kv = sqliteKvOn(db, { file, clock });
+      const lease = await kv.grant(10_000);
+      await write(kv, ['k', 'v', lease]);
+      db.exec('PRAGMA query_only = ON');
+      for (let round = 0; round < 2; round++) {
+        await clock.advance(9_000);
+        await kv.renew(lease);
+      }
+      db.exec('PRAGMA query_only = OFF');
+      await clock.advance(1_000);
+      await kv.renew(lease);
+      const copy = copyAsAfterCrash(file, dir);
+      await clock.advance(9_999);
+      const again = sqliteKv({ file: copy, clock });
+      assert.deepEqual(await keysOf(again, 'k'), ['k']);
+      await again.close();
+      await kv.close();
+    },
+  );
 });
 
 describe('Kv on SQLite, killed while it writes', () => {

@@ -83,7 +83,8 @@ function walkedIndex({ group, name, state, worker, trigger }: RunQuery): string 
   if (trigger !== undefined && trigger !== 'schedule') return 'run_cause';
   if (group !== undefined) return 'run_group';
   if (worker !== undefined) return 'run_worker';
-  return state === undefined ? 'run_due' : 'run_state';
+  if (state !== undefined) return 'run_state';
+  return trigger === undefined ? 'run_due' : 'run_cause';
 }
 
 function keyOf(row: Row): [due: number, attempt: number, seq: number] {
