@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashOf } from '#core/decide/placement.ts';
 import type { RunId } from '#core/model/ids.ts';
-import { isCode } from './run-dir.ts';
+import { isCode, isShort } from './faults.ts';
 
 /** A cgroup v2 for each run, from which nothing can slip away, where this host lets us have them. */
 export interface Cgroups {
@@ -11,16 +11,20 @@ export interface Cgroups {
   members(run: RunId): number[];
   /** Kills all of it at once; false: this kernel can't, or there is none. */
   killAll(run: RunId): boolean;
+  /** Whether the run's group stands. */
+  has(run: RunId): boolean;
   remove(run: RunId): void;
-  readonly available: boolean;
+  /** Removes what is empty: groups that daemons of ended runs had kept, and at last the place of them all. */
+  tidy(): void;
 }
 
 const none: Cgroups = {
   create: () => '',
   members: () => [],
   killAll: () => false,
+  has: () => false,
   remove() {},
-  available: false,
+  tidy() {},
 };
 
 /** Our own place below the cgroup2 mount, which may be elsewhere than at the usual one (/sys/fs/cgroup/unified). */
@@ -33,13 +37,14 @@ function ownPlace(): string | null {
   return mount === undefined || own === undefined ? null : join(mount, own);
 }
 
-/** Looks what can be had; `dir` keeps the groups of two data folders apart. */
-export function findCgroups(dir: string): Cgroups {
+/** Looks what can be had; `dir` keeps the groups of two data folders apart, null asks for none. */
+export function findCgroups(dir: string | null): Cgroups {
+  if (dir === null) return none;
   let base: string;
   try {
     const place = ownPlace();
     if (place === null) return none;
-    base = join(place, `cronfleet-${hashOf(dir).toString(16)}`);
+    base = join(place, `cronfleet-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
     mkdirSync(base, { recursive: true });
     const probe = join(base, 'probe');
     mkdirSync(probe, { recursive: true });
@@ -51,15 +56,23 @@ export function findCgroups(dir: string): Cgroups {
   }
   // A group's name may have at most 255 bytes and a run's id nearly fills that.
   const path = (run: RunId) => join(base, run);
+  const removeIfEmpty = (group: string) => {
+    try {
+      rmdirSync(group);
+    } catch (error) {
+      // Still in use by a daemon that the job left behind, as cron would: the group stays until that ends.
+      if (!isCode(error, 'ENOENT', 'EBUSY', 'ENOTEMPTY')) throw error;
+    }
+  };
   return {
-    available: true,
     create(run) {
       try {
+        // With its parents: `tidy` may have taken the place itself away.
         mkdirSync(path(run), { recursive: true });
         return join(path(run), 'cgroup.procs');
       } catch (error) {
         // The limit of groups, say: this one run goes without.
-        if (isCode(error, 'EAGAIN', 'ENOSPC', 'ENOMEM', 'EACCES', 'EPERM')) return '';
+        if (isShort(error) || isCode(error, 'ENOSPC', 'EACCES', 'EPERM', 'EROFS')) return '';
         throw error;
       }
     },
@@ -83,13 +96,13 @@ export function findCgroups(dir: string): Cgroups {
         throw error;
       }
     },
-    remove(run) {
-      try {
-        rmdirSync(path(run));
-      } catch (error) {
-        // Still in use by a daemon that the job left behind, as cron would: the group stays until that ends.
-        if (!isCode(error, 'ENOENT', 'EBUSY', 'ENOTEMPTY')) throw error;
-      }
+    has: (run) => existsSync(path(run)),
+    remove: (run) => removeIfEmpty(path(run)),
+    tidy() {
+      if (!existsSync(base)) return;
+      for (const one of readdirSync(base, { withFileTypes: true }))
+        if (one.isDirectory()) removeIfEmpty(join(base, one.name));
+      removeIfEmpty(base);
     },
   };
 }

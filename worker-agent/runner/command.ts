@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { Refusal } from '#core/model/refusal.ts';
 import type { RunPlan } from '../runner.ts';
+import type { Account, Self } from './accounts.ts';
 
 /** How the wrapper is started, and what it runs. */
 export interface Command {
@@ -11,35 +10,38 @@ export interface Command {
   cwd: string;
 }
 
-interface Account {
-  name: string;
-  gid: string;
-  home: string;
-  shell: string;
-}
-
 /** What a command may see of the agent's own environment: nothing that the agent keeps secret. */
 const allowed = /^(?:PATH|HOME|LANG|LANGUAGE|LC_[A-Z]+|TZ|USER|LOGNAME|SHELL|TMPDIR)$/;
 const setprivPlaces = ['/usr/bin/setpriv', '/bin/setpriv', '/usr/local/bin/setpriv'];
 
-/** Works out a run's command line, environment and folder; Refusals say what this host lacks for it. */
-export function commandOf(plan: RunPlan, host: { env: Record<string, string | undefined> }): Command {
+/** Whether the run is somebody else's than the agent's own user. */
+export function switches(plan: RunPlan, self: Self): boolean {
+  return plan.job.user !== null && plan.job.user !== self.name;
+}
+
+/**
+ * Works out a run's command line, environment and folder; Refusals say what this host lacks for it. `account` is the
+ * one to switch to, null: the agent's own.
+ */
+export function commandOf(
+  plan: RunPlan,
+  account: Account | null,
+  host: { env: Record<string, string | undefined>; self: Self },
+): Command {
   const { job } = plan;
-  const self = userInfo();
-  const switches = job.user !== null && job.user !== self.username;
-  const account = switches && job.user !== null ? accountOf(job.user) : null;
+  const { self } = host;
   if (account !== null && self.uid !== 0)
     throw new Refusal(
       'user_denied',
-      `user: ${account.name}: this agent runs as ${self.username} and may not switch; run the agent as root, or leave user out`,
+      `user: ${account.name}: this agent runs as ${self.name} and may not switch; run the agent as root, or leave user out`,
     );
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(host.env))
     if (value !== undefined && allowed.test(name)) env[name] = value;
   env.PATH ??= '/usr/local/bin:/usr/bin:/bin';
-  env.HOME ??= self.homedir;
-  env.LOGNAME ??= self.username;
-  env.USER ??= self.username;
+  env.HOME ??= self.home;
+  env.LOGNAME ??= self.name;
+  env.USER ??= self.name;
   if (account !== null)
     Object.assign(env, {
       HOME: account.home,
@@ -47,8 +49,9 @@ export function commandOf(plan: RunPlan, host: { env: Record<string, string | un
       LOGNAME: account.name,
       SHELL: account.shell,
     });
+  const home = env.HOME;
   Object.assign(env, job.env, plan.env, named(plan));
-  return { argv: [...prefixOf(account), ...ownArgv(plan)], env, cwd: folderOf(plan, env.HOME) };
+  return { argv: [...prefixOf(account), ...ownArgv(plan)], env, cwd: folderOf(plan, home) };
 }
 
 function named(plan: RunPlan): Record<string, string> {
@@ -91,27 +94,18 @@ function prefixOf(account: Account | null): string[] {
   return [setpriv, `--reuid=${account.name}`, `--regid=${account.gid}`, '--init-groups', '--'];
 }
 
-/** As the host's name service knows it, so also from LDAP and the like. */
-function accountOf(user: string): Account {
-  let line: string;
-  try {
-    line = execFileSync('getent', ['passwd', '--', user], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  } catch {
-    // getent ends with 2 where it knows no such name.
-    throw new Refusal('user_unknown', `user: ${user}: is not known on this host`);
-  }
-  const [name = user, , , gid = '', , home = '/', shell = ''] = line.trim().split(':');
-  return { name, gid, home, shell: shell === '' ? '/bin/sh' : shell };
+function folderOf({ job }: RunPlan, home: string): string {
+  if (job.cwd === null) return isFolder(home) ? home : '/';
+  if (isFolder(job.cwd)) return job.cwd;
+  throw new Refusal('cwd_missing', `cwd: ${job.cwd}: is not a folder on this host that may be entered`);
 }
 
-function folderOf({ job }: RunPlan, home: string | undefined): string {
-  const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  if (job.cwd !== null) {
-    if (isFolder(job.cwd)) return job.cwd;
-    throw new Refusal('cwd_missing', `cwd: ${job.cwd}: is not a folder on this host`);
+function isFolder(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isDirectory();
+  } catch {
+    // As above.
+    return false;
   }
-  return home !== undefined && isFolder(home) ? home : '/';
 }

@@ -1,34 +1,38 @@
-import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { durationMs } from '#core/model/duration.ts';
 import type { RunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import type { Clock } from '#core/ports/clock.ts';
+import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { Ids } from '#core/ports/ids.ts';
 import type { Ledger } from '../ledger.ts';
-import type { FoundRun, KillReport, Runner, RunnerEvents, RunPlan } from '../runner.ts';
+import type { FoundRun, KillReport, RunEnd, Runner, RunnerEvents, RunPlan } from '../runner.ts';
+import { createAccounts, self as whoWeAre } from './accounts.ts';
+import { startWrapper } from './arming.ts';
 import { findCgroups } from './cgroup.ts';
-import { commandOf } from './command.ts';
-import { GatePipe } from './gate-pipe.ts';
+import { commandOf, switches } from './command.ts';
+import { armRefusal, isDiskFull, isShort } from './faults.ts';
+import { findRun, openOutput, type Remains } from './found.ts';
+import { Gates } from './gates.ts';
 import { climb } from './kill-ladder.ts';
 import { endOf, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
-import { isOf } from './processes.ts';
-import { isCode, RunDir } from './run-dir.ts';
-import { wrapperText } from './wrapper.ts';
+import { createProcesses, isOf, membersOf, signal } from './processes.ts';
+import { RunDir } from './run-dir.ts';
+import { createWatch } from './watch.ts';
 
-/** How often outputs, starts and adopted processes are looked at: output must be readable elsewhere within 300 ms. */
-const lookEveryMs = 50;
-/** Arming leaves the event loop free at least this often. */
+/** Arming and adopting leave the event loop free at least this often. */
 const sliceMs = 10;
-/** A `go` is of no use once every wrapper of its gate has read it. */
-const goStaysMs = 60_000;
+/** From this many on, ends wait until all of a gate's runs have started, at most this long: starts go first. */
+const burstRuns = 50;
+const longestBurstMs = 1_000;
+/** Until what the host was short of is asked for again. */
+const shortMs = 250;
 
 export interface RunnerOptions {
-  /** Holds runs/ and gates/; nobody else may use it. */
+  /** Holds runs/, gates/ and damaged/; nobody else may use those. */
   dir: string;
   clock: Clock;
   ids: Ids;
@@ -37,9 +41,11 @@ export interface RunnerOptions {
   /** The agent's environment, of which commands see an allow-list. */
   env: Record<string, string | undefined>;
   platform: string;
+  /** Without it: a cgroup for each run where this host lets us have them. */
+  cgroups?: 'none';
 }
 
-/** Starts and watches this host's runs as processes (Linux: /proc, sessions, cgroup v2 where it may be had). */
+/** Starts and watches this host's runs as processes. Refusal `platform_unsupported` elsewhere than on Linux. */
 export function createRunner(options: RunnerOptions): Runner {
   const { clock, ids, ledger, events } = options;
   if (options.platform !== 'linux')
@@ -51,214 +57,164 @@ export function createRunner(options: RunnerOptions): Runner {
   const root = resolve(options.dir);
   const runsDir = join(root, 'runs');
   const gatesDir = join(root, 'gates');
-  const cgroups = findCgroups(root);
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  const self = whoWeAre();
+  const accounts = createAccounts(clock);
+  const cgroups = findCgroups(options.cgroups === 'none' ? null : root);
+  const gates = new Gates(gatesDir, clock, ids);
+  const stopping = new AbortController();
+  const ladder = { clock, cgroups, processes: createProcesses(clock), stop: stopping.signal };
   const live = new Map<RunId, LiveProcess>();
-  const gates = new Map<string, Promise<GatePipe>>();
   let see: RunnerEvents = { started() {}, ended() {} };
-  let cancelLook: (() => void) | null = null;
-  let stopped = false;
+  /** Ends that wait until a burst has started, and until when (boot time) at most. */
+  const held: LiveProcess[] = [];
+  let burstUntil = 0;
+  const watch = createWatch(live, { clock, events }, { released: noteStart, gone: wrapperGone, looked });
 
   function track(
     plan: RunPlan,
-    dir: RunDir,
-    known: Pick<LiveProcess, 'child' | 'pid' | 'inCgroup' | 'phase'>,
+    known: Pick<LiveProcess, 'dir' | 'child' | 'pid' | 'pipe' | 'phase'>,
+    output: number | null,
   ): LiveProcess {
     const expireAt = clock.now() + durationMs(plan.job.retention);
     const { promise: gone, resolve: setGone } = Promise.withResolvers<void>();
-    const tail = new OutputTail(dir, plan.job.output.max, (offset, data) =>
+    const tail = new OutputTail(known.dir, output, plan.job.output.max, (offset, data) =>
       ledger.output(plan.run, offset, data, expireAt),
     );
-    const base = { startedAt: null, releasedAt: 0, ending: null, killing: null, cancelTimeout: null };
-    const one: LiveProcess = { ...base, ...known, plan, dir, tail, gone, setGone };
+    const nothing = { startedAt: null, exited: null, ending: null, killing: null, cancelTimeout: null };
+    const one: LiveProcess = { ...nothing, ...known, plan, tail, releasedAt: 0, quiet: 0, gone, setGone };
     live.set(plan.run, one);
+    watch.arrange();
     return one;
   }
 
-  /** The one loop that looks at what no event tells: markers of the wrapper, growing output, adopted processes. */
-  function look(): void {
-    cancelLook = null;
-    for (const one of live.values()) {
-      if (one.phase === 'released') noteStart(one);
-      if (one.phase !== 'started') continue;
-      const bytes = one.tail.poll();
-      if (bytes > 0) events.emit({ type: 'run.output', run: one.plan.run, bytes });
-      if (one.child === null && (one.pid === null || !isOf(one.plan.run, one.pid))) wrapperGone(one);
-    }
-    arrange();
-  }
-
-  function arrange(): void {
-    if (cancelLook === null && !stopped && live.size > 0) cancelLook = clock.after(lookEveryMs, look);
-  }
-
   function noteStart(one: LiveProcess): void {
-    const started = one.dir.started();
-    if (started === null || started.pid === 0) return;
+    const at = one.dir.startedAt();
+    if (at === null || one.phase !== 'released') return;
     // The kernel stamps files by a coarse clock that is up to 4 ms behind: never before the release.
-    begin(one, Math.max(started.at, one.releasedAt), started.pid);
-    see.started(one.plan.run, one.startedAt ?? started.at);
+    begin(one, Math.max(at, one.releasedAt));
+    see.started(one.plan.run, one.startedAt ?? at);
   }
 
-  function begin(one: LiveProcess, at: number, pid: number): void {
+  function begin(one: LiveProcess, at: number): void {
     one.phase = 'started';
     one.startedAt = at;
-    one.pid = pid;
-    const { timeout } = one.plan.job;
+    const { timeout, killSignal, killGrace } = one.plan.job;
     if (timeout === null) return;
     const restMs = Math.max(0, at + durationMs(timeout) - clock.now());
     one.cancelTimeout = clock.after(
       restMs,
-      () => void end(one, 'timed_out', one.plan.job.killSignal, durationMs(one.plan.job.killGrace)),
+      () => void end(one, 'timed_out', killSignal, durationMs(killGrace)),
     );
   }
 
   function end(
     one: LiveProcess,
     why: 'killed' | 'timed_out',
-    signal: string,
+    name: string,
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
     one.ending ??= why;
-    one.killing ??= climb(
-      one.plan.run,
-      one.pid,
-      { signal: `SIG${signal}` as NodeJS.Signals, graceMs },
-      { clock, cgroups, inCgroup: one.inCgroup },
-    );
+    one.killing ??= climb(one.plan.run, one.pid, { signal: `SIG${name}` as NodeJS.Signals, graceMs }, ladder);
     return one.killing;
   }
 
   function wrapperGone(one: LiveProcess): void {
-    if (one.phase === 'released') noteStart(one);
     one.setGone();
-    void conclude(one);
+    // One that ended while armed has its end told at the release, as all of its gate.
+    if (one.phase === 'armed' || stopping.signal.aborted) return;
+    if (clock.boot() < burstUntil) held.push(one);
+    else void conclude(one);
+  }
+
+  function looked(): void {
+    if (clock.boot() < burstUntil) for (const one of live.values()) if (one.phase === 'released') return;
+    burstUntil = 0;
+    for (const one of held.splice(0)) void conclude(one);
   }
 
   async function conclude(one: LiveProcess): Promise<void> {
-    if (one.phase === 'ended' || stopped) return;
-    const wasArmed = one.phase === 'armed';
-    const { ending } = one;
+    noteStart(one);
+    if (one.phase === 'ended') return;
+    one.phase = 'ended';
     one.cancelTimeout?.();
     // A killed run has ended when nothing of it lives: what it still writes while it is being killed belongs to it.
-    if (ending !== null) await one.killing;
-    const result = endOf(one, clock.now());
-    one.phase = 'ended';
+    if (one.ending !== null) await one.killing;
+    const result = await surelyEnd(one);
+    if (stopping.signal.aborted) return;
     live.delete(one.plan.run);
-    if (wasArmed && one.dir.claimed() === null) return one.dir.remove();
     see.ended(one.plan.run, result);
   }
 
-  function gateOf(gate: string): Promise<GatePipe> {
-    let pipe = gates.get(gate);
-    if (pipe === undefined) {
-      pipe = GatePipe.open(gatesDir, gate, ids.id());
-      gates.set(gate, pipe);
+  async function surelyEnd(one: LiveProcess): Promise<RunEnd> {
+    for (;;) {
+      try {
+        return await endOf(one, clock.now());
+      } catch (error) {
+        // Out of open files, say: its end stands in its directory and can be read in a moment.
+        if (!isShort(error)) throw error;
+        await sleep(clock, shortMs, stopping.signal);
+      }
     }
-    return pipe;
   }
 
-  /** Leaves nothing behind when it throws. */
-  function armOne(plan: RunPlan, pipe: GatePipe): void {
-    const dir = new RunDir(runsDir, plan.run);
-    const command = commandOf(plan, { env: options.env });
-    const opened: number[] = [];
-    const open = (path: string, flags: number): number => {
-      const fd = openSync(path, flags, 0o600);
-      opened.push(fd);
-      return fd;
-    };
+  async function armOne(plan: RunPlan): Promise<void> {
+    if (live.has(plan.run)) throw new Error(`${plan.run} is armed or alive already`);
+    const account = switches(plan, self) ? await accounts.of(plan.job.user ?? '') : null;
+    const command = commandOf(plan, account, { env: options.env, self });
+    const pipe = await gates.enter(plan.gate);
     try {
-      dir.create(plan);
-      const output = open(dir.file('output'), constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND);
-      const stdin = open(plan.job.stdin === null ? '/dev/null' : dir.file('stdin'), constants.O_RDONLY);
-      const group = cgroups.create(plan.run);
-      const args = ['-c', wrapperText, 'cronfleet', dir.path, pipe.goFile, group, ...command.argv];
-      const child = spawn('/bin/sh', args, {
-        cwd: command.cwd,
-        env: command.env,
-        detached: true,
-        stdio: [stdin, output, output, pipe.readEnd],
+      const dir = new RunDir(runsDir, plan.run);
+      const { child, pid, output } = await startWrapper(plan, command, { dir, pipe, cgroups, boot });
+      const one = track(plan, { dir, child, pid, pipe, phase: 'armed' }, output);
+      child.on('exit', (code, name) => {
+        one.exited = { code, signal: name };
+        wrapperGone(one);
       });
-      // spawn tells some failures only by this event; a listener must stand before it comes.
-      child.on('error', () => {});
-      if (child.pid === undefined)
-        throw new Refusal('spawn_failed', 'the host has no room for another process');
-      const one = track(plan, dir, { child, pid: child.pid, inCgroup: group !== '', phase: 'armed' });
-      child.on('exit', () => wrapperGone(one));
     } catch (error) {
-      dir.remove();
-      cgroups.remove(plan.run);
+      gates.leave(plan.gate, pipe);
       throw error;
-    } finally {
-      for (const fd of opened) closeSync(fd);
     }
   }
 
-  function refusalOf(error: unknown): { code: string; reason: string } {
-    if (error instanceof Refusal) return { code: error.code, reason: error.message };
-    if (isCode(error, 'ENOSPC', 'EDQUOT')) {
-      events.emit({ type: 'disk.full', path: runsDir, error });
-      return { code: 'disk_full', reason: `no room on the disk of ${runsDir}` };
-    }
-    if (isCode(error, 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'E2BIG'))
-      return {
-        code: 'spawn_failed',
-        reason: `the host could not start another process: ${error instanceof Error ? error.message : ''}`,
-      };
-    throw error;
-  }
-
-  function find(name: string): FoundRun | null {
-    const dir = new RunDir(runsDir, name);
-    const plan = dir.plan();
-    if (plan === null || plan.run !== name) {
-      const setAside = dir.setAside();
-      events.emit({
-        type: 'spool.damaged',
-        file: dir.file('run.json'),
-        problem: 'is not a run that this agent wrote',
-        setAside,
-      });
-      return null;
-    }
-    const claim = dir.claimed();
-    const base = {
-      plan,
-      fence: claim?.fence ?? null,
-      claimedAt: claim?.claimedAt ?? null,
-      startedAt: null,
-      end: null,
-    };
-    // Whoever makes `started` first has decided: after this, what has not started never will.
-    if (dir.bar()) return { ...base, phase: claim === null ? 'armed' : 'claimed' };
-    const started = dir.started();
-    const one = track(plan, dir, {
-      child: null,
-      pid: started?.pid ?? null,
-      inCgroup: cgroups.available,
-      phase: 'released',
-    });
-    begin(one, started?.at ?? clock.now(), started?.pid ?? 0);
-    if (one.pid !== null && isOf(plan.run, one.pid))
-      return { ...base, startedAt: one.startedAt, phase: 'running' };
-    one.cancelTimeout?.();
-    live.delete(plan.run);
-    return { ...base, startedAt: one.startedAt, phase: 'ended', end: endOf(one, clock.now()) };
+  /** Ends a wrapper that has not started its command, for good; false: too late. */
+  async function bar(one: LiveProcess): Promise<boolean> {
+    if (one.phase === 'started' || one.phase === 'ended' || !one.dir.bar()) return false;
+    one.child?.kill('SIGKILL');
+    await one.gone;
+    return true;
   }
 
   async function disarm(run: RunId): Promise<boolean> {
     const one = live.get(run);
-    if (one === undefined) return false;
-    if (one.phase === 'started' || !one.dir.bar()) return false;
+    if (one === undefined || one.phase === 'ended') return false;
+    const { phase } = one;
+    if (phase === 'started' || !one.dir.bar()) return false;
     one.phase = 'ended';
-    live.delete(run);
     one.child?.kill('SIGKILL');
     await one.gone;
+    live.delete(run);
     one.tail.close();
     cgroups.remove(run);
     one.dir.remove();
-    closeUnused(one.plan.gate);
+    if (phase === 'armed' && one.pipe !== null) gates.leave(one.plan.gate, one.pipe);
     return true;
+  }
+
+  /** Takes up a directory of an earlier life: what lives is watched from now on. */
+  async function takeUp({ plan, dir, found, pid }: Remains): Promise<FoundRun> {
+    if (found.phase === 'armed' || found.phase === 'claimed') return { ...found, end: null };
+    const one = track(plan, { dir, child: null, pid, pipe: null, phase: 'released' }, openOutput(dir));
+    if (found.phase === 'running') {
+      begin(one, found.startedAt ?? clock.now());
+      return { ...found, startedAt: one.startedAt, end: null };
+    }
+    live.delete(plan.run);
+    one.phase = 'ended';
+    // It may have started though no marker says so: the claim is then the last that is known of it.
+    one.startedAt = found.startedAt ?? found.claimedAt ?? 0;
+    const result = await endOf(one, clock.now());
+    return { ...found, end: { ...result, startedAt: found.startedAt } };
   }
 
   return {
@@ -266,60 +222,91 @@ export function createRunner(options: RunnerOptions): Runner {
       see = handlers;
       for (const dir of [root, runsDir, gatesDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
       for (const name of readdirSync(gatesDir)) rmSync(join(gatesDir, name), { force: true });
-      const found = readdirSync(runsDir).flatMap((name) => find(name) ?? []);
-      arrange();
+      cgroups.tidy();
+      const names = readdirSync(runsDir);
+      if (names.length === 0) return [];
+      const { processes } = ladder;
+      const host = { boot, events, processes: await processes.list() };
+      const all: Remains[] = [];
+      await sliced(names, (name) => {
+        const remains = findRun(runsDir, name, host);
+        if (remains !== null) all.push(remains);
+      });
+      // A barred wrapper ends by itself as soon as it is woken; but it may be asleep, and its run is armed anew soon.
+      const barred = all.filter(({ found }) => found.phase === 'armed' || found.phase === 'claimed');
+      if (barred.length > 0) {
+        const seen = await processes.list();
+        for (const { plan } of barred)
+          for (const { pid } of membersOf(seen, plan.run, null))
+            if (isOf(plan.run, pid)) signal(pid, 'SIGKILL');
+      }
+      const found: FoundRun[] = [];
+      await sliced(all, async (remains) => found.push(await takeUp(remains)));
       return found;
     },
 
     async arm(plans) {
       const results: Awaited<ReturnType<Runner['arm']>> = new Map();
-      let slice = clock.boot();
-      for (const plan of plans) {
+      await sliced(plans, async (plan) => {
         try {
-          armOne(plan, await gateOf(plan.gate));
+          await armOne(plan);
           results.set(plan.run, null);
         } catch (error) {
-          results.set(plan.run, refusalOf(error));
+          if (isDiskFull(error)) events.emit({ type: 'disk.full', path: runsDir, error });
+          results.set(plan.run, armRefusal(error, runsDir));
         }
-        if (clock.boot() - slice < sliceMs) continue;
-        await turn();
-        slice = clock.boot();
-      }
-      arrange();
+      });
       return results;
     },
 
     async markClaimed(run, claim) {
       const one = live.get(run);
-      if (one?.phase === 'armed') one.dir.claim(claim);
+      if (one?.phase !== 'armed') return;
+      try {
+        one.dir.claim(claim);
+      } catch (error) {
+        // Without its marker it ends as not_started, and is armed anew: that then says what is missing.
+        if (!isDiskFull(error) && !isShort(error)) throw error;
+        events.emit({ type: 'disk.full', path: one.dir.path, error });
+      }
     },
 
-    async release(gate, deadlineBootMs) {
-      const opening = gates.get(gate);
-      if (opening === undefined) return;
-      gates.delete(gate);
-      const pipe = await opening;
+    async release(name, deadlineBootMs) {
+      const pipe = await gates.take(name);
+      if (pipe === null) return;
       const now = clock.now();
-      for (const one of live.values()) {
-        if (one.phase !== 'armed' || one.plan.gate !== gate) continue;
+      const released = [...live.values()].filter((one) => one.phase === 'armed' && one.pipe === pipe);
+      for (const one of released) {
         one.phase = 'released';
         one.releasedAt = now;
       }
-      pipe.release(deadlineBootMs);
-      clock.after(goStaysMs, () => pipe.forget());
-      arrange();
+      if (released.length >= burstRuns) burstUntil = clock.boot() + longestBurstMs;
+      try {
+        pipe.release(deadlineBootMs);
+      } catch (error) {
+        // Nobody has been let go: each ends as not_started.
+        if (!isDiskFull(error) && !isShort(error)) throw error;
+        events.emit({ type: 'disk.full', path: gatesDir, error });
+      }
+      gates.forgetLater(pipe);
+      for (const one of released) if (one.exited !== null) wrapperGone(one);
     },
 
     disarm,
 
-    async kill(run, { signal, graceMs }) {
+    async kill(run, { signal: name, graceMs }) {
       if (live.get(run)?.phase === 'armed') await disarm(run);
       const one = live.get(run);
-      if (one !== undefined) return { ...(await end(one, 'killed', signal, graceMs)), started: true };
+      if (one?.phase === 'released') {
+        // Its `ended` tells of the kill, though the wrapper has started nothing.
+        one.ending = 'killed';
+        await bar(one);
+      }
+      if (one !== undefined) return { ...(await end(one, 'killed', name, graceMs)), started: true };
       // An agent killed in the middle of a ladder leaves what the wrapper's end does not show: it is looked for by its tag.
-      const how = { signal: `SIG${signal}` as NodeJS.Signals, graceMs };
-      const report = await climb(run, null, how, { clock, cgroups, inCgroup: cgroups.available });
-      return { ...report, started: false };
+      const certain = cgroups.has(run) || !new RunDir(runsDir, run).exists();
+      const how = { signal: `SIG${name}` as NodeJS.Signals, graceMs };
+      return { ...(await climb(run, null, how, ladder)), certain, started: false };
     },
 
     async forget(run) {
@@ -333,23 +320,26 @@ export function createRunner(options: RunnerOptions): Runner {
     count: () => live.size,
 
     async stop() {
-      stopped = true;
-      cancelLook?.();
-      for (const pipe of gates.values()) (await pipe).close();
+      watch.stop();
+      stopping.abort();
+      await gates.close();
       for (const one of live.values()) {
         one.cancelTimeout?.();
-        if (one.phase === 'started') one.tail.poll();
         one.tail.close();
         one.child?.unref();
       }
+      cgroups.tidy();
     },
   };
 
-  /** A gate that nobody waits at any more. */
-  function closeUnused(gate: string): void {
-    for (const one of live.values()) if (one.plan.gate === gate) return;
-    const opening = gates.get(gate);
-    gates.delete(gate);
-    void opening?.then((pipe) => pipe.close());
+  /** Does it for all, one after the other, and lets the event loop go on in between. */
+  async function sliced<T>(items: readonly T[], act: (item: T) => unknown): Promise<void> {
+    let slice = clock.boot();
+    for (const item of items) {
+      await act(item);
+      if (clock.boot() - slice < sliceMs) continue;
+      await turn();
+      slice = clock.boot();
+    }
   }
 }

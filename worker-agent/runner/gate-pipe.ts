@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Refusal } from '#core/model/refusal.ts';
 import { uptimeText } from './wrapper.ts';
 
 const execFileAsync = promisify(execFile);
@@ -9,7 +10,8 @@ const execFileAsync = promisify(execFile);
 /**
  * The pipe on which a gate's wrappers block. Node has no pipe(2): a FIFO is opened read-write (which never blocks), then for reading,
  * then for writing, and its name removed. Closing the write end wakes every wrapper at once, and so does the death of this process:
- * they find no `go` then, and end.
+ * they find no `go` then, and end. Pipe and `go` serve once and under a name of their own: a wrapper that wakes very late must
+ * neither block again nor find the `go` of somebody else.
  */
 export class GatePipe {
   readonly readEnd: number;
@@ -22,33 +24,64 @@ export class GatePipe {
     this.goFile = goFile;
   }
 
-  static async open(dir: string, gate: string, unique: string): Promise<GatePipe> {
+  static async open(dir: string, unique: string): Promise<GatePipe> {
     const fifo = join(dir, `${unique}.fifo`);
-    await execFileAsync('mkfifo', ['-m', '600', fifo]);
-    const both = openSync(fifo, constants.O_RDWR);
-    const readEnd = openSync(fifo, constants.O_RDONLY);
-    const writeEnd = openSync(fifo, constants.O_WRONLY);
-    closeSync(both);
-    unlinkSync(fifo);
-    return new GatePipe(readEnd, writeEnd, join(dir, `${gate}.go`));
+    const goFile = join(dir, `${unique}.go`);
+    const opened: number[] = [];
+    const open = (flags: number) => opened[opened.push(openSync(fifo, flags)) - 1] ?? -1;
+    try {
+      await mkfifo(fifo);
+      const both = open(constants.O_RDWR);
+      const pipe = new GatePipe(open(constants.O_RDONLY), open(constants.O_WRONLY), goFile);
+      // Its room on the disk is taken now: at the instant the disk may be full.
+      writeFileSync(`${goFile}.new`, `${uptimeText(0)}\n`, { mode: 0o600 });
+      closeSync(both);
+      unlinkSync(fifo);
+      return pipe;
+    } catch (error) {
+      for (const fd of opened) closeSync(fd);
+      for (const file of [fifo, `${goFile}.new`]) rmSync(file, { force: true });
+      throw error;
+    }
   }
 
-  /** Lets go whoever is claimed, until `deadlineBootMs` by boot time. */
+  /** Lets go whoever is claimed, until `deadlineBootMs` by boot time. Throws what the disk says; then nobody starts. */
   release(deadlineBootMs: number): void {
-    writeFileSync(`${this.goFile}.new`, `${uptimeText(deadlineBootMs)}\n`, { mode: 0o600 });
-    renameSync(`${this.goFile}.new`, this.goFile);
-    this.close();
+    try {
+      writeFileSync(`${this.goFile}.new`, `${uptimeText(deadlineBootMs)}\n`, { flag: 'r+' });
+      renameSync(`${this.goFile}.new`, this.goFile);
+    } finally {
+      this.#hangUp();
+    }
   }
 
   /** Without a `go` before it: whoever waits ends without starting anything. */
   close(): void {
+    this.#hangUp();
+    this.forget();
+  }
+
+  /** Once every wrapper has read it. */
+  forget(): void {
+    rmSync(this.goFile, { force: true });
+    rmSync(`${this.goFile}.new`, { force: true });
+  }
+
+  #hangUp(): void {
     if (this.#writeEnd === null) return;
     closeSync(this.#writeEnd);
     closeSync(this.readEnd);
     this.#writeEnd = null;
   }
+}
 
-  forget(): void {
-    rmSync(this.goFile, { force: true });
+async function mkfifo(path: string): Promise<void> {
+  try {
+    await execFileAsync('mkfifo', ['-m', '600', path]);
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    // Started, but it could not do it: its own words say why, a full disk for instance. Not started is told by a code.
+    if (said === '') throw error;
+    throw new Refusal(/No space|quota/i.test(said) ? 'disk_full' : 'spawn_failed', said);
   }
 }

@@ -1,63 +1,69 @@
 import type { ChildProcess } from 'node:child_process';
 import type { KillReport, RunEnd, RunPlan } from '../runner.ts';
+import type { GatePipe } from './gate-pipe.ts';
 import type { OutputTail } from './output-tail.ts';
 import type { RunDir } from './run-dir.ts';
+import { notStartedReason } from './wrapper.ts';
 
-/** A wrapper of ours, from its arming to the end of its run. */
+/**
+ * A wrapper of ours, from its arming to the end of its run.
+ *
+ *   armed -> released -> started -> ended
+ *      \---------\----------------> ended (disarmed, or its wrapper ended)
+ */
 export interface LiveProcess {
   plan: RunPlan;
   dir: RunDir;
+  tail: OutputTail;
   /** null: adopted, it is not our child. */
   child: ChildProcess | null;
   /** Leader of its session and group; null: adopted before the wrapper had written it. */
   pid: number | null;
-  inCgroup: boolean;
-  tail: OutputTail;
+  /** What it waits at; null: adopted. */
+  pipe: GatePipe | null;
   /** armed: blocked on its gate. released: may start any moment. started: its command runs. */
   phase: 'armed' | 'released' | 'started' | 'ended';
   startedAt: number | null;
   /** When the gate was released (UTC ms). */
   releasedAt: number;
+  /** How its wrapper ended, seen as its parent; null: not yet, or it was adopted. */
+  exited: { code: number | null; signal: string | null } | null;
   /** Why our ladder is ending it. */
   ending: 'killed' | 'timed_out' | null;
   killing: Promise<Omit<KillReport, 'started'>> | null;
   cancelTimeout: (() => void) | null;
+  /** Looks in a row that found no new output. */
+  quiet: number;
   /** Resolves when the wrapper is gone. */
   gone: Promise<void>;
   setGone: () => void;
 }
 
-/** How a started run ended, from what its wrapper left. */
-export function endOf(one: LiveProcess, now: number): RunEnd {
-  const exit = one.dir.exit();
-  const { bytes, droppedBytes, tail } = one.tail.finish();
-  const base = {
-    startedAt: one.startedAt,
-    bytes,
-    droppedBytes,
-    tail,
-    exitCode: null,
-    signal: null,
-    reason: '',
-  };
-  if (one.phase === 'armed' || one.startedAt === null)
-    return {
-      ...base,
-      how: 'not_started',
-      endedAt: now,
-      reason: 'its wrapper ended before the command was started',
-    };
-  // 128 + n is signal n only where it was ours: a command may exit with any status it likes.
-  const signalled = one.ending !== null && exit !== null && exit.code > 128;
-  const code = exit === null || signalled ? null : exit.code;
-  const endedAt = exit?.at ?? now;
-  if (one.ending !== null)
-    return { ...base, how: one.ending, endedAt, exitCode: code, signal: signalName(one, exit?.code ?? null) };
-  if (exit === null) return { ...base, how: 'vanished', endedAt: now };
+/** How a run ended whose wrapper is gone, from what that left; hands the rest of the output on. */
+export async function endOf(one: LiveProcess, now: number): Promise<RunEnd> {
+  const { ending, exited, startedAt } = one;
+  const blank = { startedAt, exitCode: null, signal: null, reason: '' };
+  if (startedAt === null) {
+    one.tail.close();
+    const reason = notStartedReason(exited?.code ?? null, exited?.signal ?? null);
+    const none = { bytes: 0, droppedBytes: 0, tail: '' };
+    return { ...blank, ...none, how: ending === null ? 'not_started' : 'killed', endedAt: now, reason };
+  }
+  const written = one.dir.exit();
+  const base = { ...blank, ...(await one.tail.finish()) };
+  const code = written?.code ?? exited?.code ?? null;
+  // The kernel's coarse clock stamps a file up to 4 ms early: never before the start.
+  const endedAt = Math.max(written?.at ?? now, startedAt);
+  if (ending !== null) {
+    // 128 + n is signal n only where it was ours: a command may exit with any status it likes.
+    const signal = code === null ? 'KILL' : code > 128 ? (signalNames[code - 128] ?? null) : null;
+    return { ...base, how: ending, endedAt, exitCode: signal === null ? code : null, signal };
+  }
+  if (code === null) return { ...base, how: 'vanished', endedAt };
   return { ...base, how: 'exited', endedAt, exitCode: code };
 }
 
-const names: Record<number, string> = {
+const signalNames: Record<number, string> = {
   1: 'HUP',
   2: 'INT',
   3: 'QUIT',
@@ -67,10 +73,3 @@ const names: Record<number, string> = {
   14: 'ALRM',
   15: 'TERM',
 };
-
-/** No exit status at all means that the wrapper itself was killed: with KILL, which nothing survives. */
-function signalName(one: LiveProcess, code: number | null): string | null {
-  if (one.ending === null) return null;
-  if (code === null) return 'KILL';
-  return code > 128 ? (names[code - 128] ?? null) : null;
-}

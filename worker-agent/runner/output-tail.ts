@@ -1,53 +1,70 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { HolePuncher } from './hole-puncher.ts';
 import type { RunDir } from './run-dir.ts';
-import { isCode } from './run-dir.ts';
 
 const chunkBytes = 65_536;
+/** Handed on at one stretch at most; the next look, or turn of the event loop, goes on. */
+const stretchBytes = 1_048_576;
 const summaryBytes = 4_096;
 
 /**
  * Reads a run's output file as it grows and hands it on: the first half of `max` as it comes, the last half when the run has ended. What
- * lies between stays unread and is counted. After a restart the same bytes are handed on again from 0: whoever takes them
- * tells by the offset.
+ * lies between stays unread and is counted, and its room on the disk is given back. After a restart the same bytes are handed on
+ * again from 0: whoever takes them tells by the offset.
+ *
+ * A command that opens /dev/stderr as `> /dev/stderr` does empties a file that is its output, as it can't a pipe. What had been handed on
+ * by then stays; what comes afterwards goes on behind it. `cut` keeps how far that is for a restarted agent.
  */
 export class OutputTail {
   readonly #dir: RunDir;
-  readonly #headMax: number;
   readonly #max: number;
+  readonly #headMax: number;
   readonly #take: (offset: number, data: Uint8Array) => void;
-  #fd: number | null = null;
-  #offset = 0;
+  readonly #holes: HolePuncher;
+  #fd: number | null;
+  /** Where the file's first byte stands in the whole output. */
+  #base: number;
+  /** The file as it was at the last look. */
+  #size = 0;
+  /** The next byte, in the whole output. */
+  #next: number;
+  #handed: number;
 
-  constructor(dir: RunDir, max: number, take: (offset: number, data: Uint8Array) => void) {
+  /** `fd` is open for reading and this object's own from now on; null: there is no output. */
+  constructor(dir: RunDir, fd: number | null, max: number, take: (offset: number, data: Uint8Array) => void) {
     this.#dir = dir;
+    this.#fd = fd;
     this.#max = max;
     this.#headMax = Math.ceil(max / 2);
     this.#take = take;
+    this.#holes = new HolePuncher(dir.file('output'));
+    [this.#base, this.#handed] = dir.cut() ?? [0, 0];
+    this.#next = this.#base;
   }
 
-  /** Hands on what has come since; gives how many bytes that was. */
+  /** Hands on what has come since, a stretch at most; gives how many bytes the output grew by. */
   poll(): number {
-    const fd = this.#open();
-    if (fd === null) return 0;
-    const until = Math.min(fstatSync(fd).size, this.#headMax);
-    return this.#read(fd, this.#offset, until);
+    if (this.#fd === null) return 0;
+    const before = this.#base + this.#size;
+    const bytes = this.#look(this.#fd);
+    const until = Math.min(bytes, this.#headMax);
+    if (this.#next < until) this.#read(this.#fd, Math.min(until, this.#next + stretchBytes));
+    this.#holes.punch(this.#headMax - this.#base, bytes - this.#base - this.#tailMax);
+    return bytes - before;
   }
 
   /** The rest, and the sums. */
-  finish(): { bytes: number; droppedBytes: number; tail: string } {
-    const fd = this.#open();
-    if (fd === null) return { bytes: 0, droppedBytes: 0, tail: '' };
-    try {
-      const bytes = fstatSync(fd).size;
-      const tailFrom =
-        bytes <= this.#max ? this.#offset : Math.max(this.#offset, bytes - (this.#max - this.#headMax));
-      if (bytes > this.#max) this.#read(fd, this.#offset, this.#headMax);
-      const droppedBytes = bytes <= this.#max ? 0 : Math.max(0, tailFrom - this.#offset);
-      this.#read(fd, tailFrom, bytes);
-      return { bytes, droppedBytes, tail: summary(fd, bytes) };
-    } finally {
-      this.close();
-    }
+  async finish(): Promise<{ bytes: number; droppedBytes: number; tail: string }> {
+    const fd = this.#fd;
+    if (fd === null) return { bytes: this.#base, droppedBytes: this.#base - this.#handed, tail: '' };
+    const bytes = this.#look(fd);
+    await this.#readOn(fd, bytes <= this.#max ? bytes : this.#headMax);
+    this.#next = Math.max(this.#next, bytes - (this.#max - this.#headMax));
+    if (bytes > this.#max) await this.#readOn(fd, bytes);
+    const tail = summary(fd, this.#size);
+    this.close();
+    return { bytes, droppedBytes: bytes - this.#handed, tail };
   }
 
   close(): void {
@@ -55,36 +72,49 @@ export class OutputTail {
     this.#fd = null;
   }
 
-  #open(): number | null {
-    try {
-      this.#fd ??= openSync(this.#dir.file('output'), 'r');
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return null;
-      throw error;
-    }
-    return this.#fd;
+  get #tailMax(): number {
+    return Math.max(this.#max - this.#headMax, summaryBytes);
   }
 
-  #read(fd: number, from: number, until: number): number {
-    let at = from;
-    while (at < until) {
-      const data = new Uint8Array(Math.min(chunkBytes, until - at));
-      const count = readSync(fd, data, 0, data.length, at);
-      // Cut off by its own job: what was there is not any more.
-      if (count === 0) break;
-      this.#take(at, data.subarray(0, count));
-      at += count;
+  /** How much the whole output is by now. */
+  #look(fd: number): number {
+    const { size } = fstatSync(fd);
+    if (size < this.#size) {
+      this.#base += this.#size;
+      this.#next = Math.max(this.#next, this.#base);
+      this.#dir.keepCut(this.#base, this.#handed);
+      this.#holes.reset();
     }
-    this.#offset = Math.max(this.#offset, at);
-    return at - from;
+    this.#size = size;
+    return this.#base + size;
+  }
+
+  async #readOn(fd: number, until: number): Promise<void> {
+    while (this.#next < until) {
+      if (!this.#read(fd, Math.min(until, this.#next + stretchBytes))) return;
+      await turn();
+    }
+  }
+
+  /** False: cut off by the command itself, what was there is not any more. */
+  #read(fd: number, until: number): boolean {
+    while (this.#next < until) {
+      const data = new Uint8Array(Math.min(chunkBytes, until - this.#next));
+      const count = readSync(fd, data, 0, data.length, this.#next - this.#base);
+      if (count === 0) return false;
+      this.#take(this.#next, data.subarray(0, count));
+      this.#next += count;
+      this.#handed += count;
+    }
+    return true;
   }
 }
 
-/** The last 4 KiB as text, from the beginning of a character. */
-function summary(fd: number, bytes: number): string {
-  const data = Buffer.alloc(Math.min(summaryBytes, bytes));
-  readSync(fd, data, 0, data.length, bytes - data.length);
+/** The last 4 KiB of the file as text, from the beginning of a character. */
+function summary(fd: number, size: number): string {
+  const data = Buffer.alloc(Math.min(summaryBytes, size));
+  readSync(fd, data, 0, data.length, size - data.length);
   let from = 0;
-  if (bytes > data.length) while (from < 4 && ((data[from] ?? 0) & 0xc0) === 0x80) from += 1;
+  if (size > data.length) while (from < 4 && ((data[from] ?? 0) & 0xc0) === 0x80) from += 1;
   return data.toString('utf8', from);
 }

@@ -1,10 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { isCode } from './run-dir.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { RunId } from '#core/model/ids.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import { isCode } from './faults.ts';
 
-/** The variable by which a run's processes are known wherever they went, unless they cleared their environment. */
-function tagOf(run: string): Buffer {
-  return Buffer.from(`CRON_RUN_ID=${run}\0`);
+/** A living process as /proc shows it. */
+export interface Seen {
+  pid: number;
+  parent: number;
+  group: number;
+  session: number;
+  /** The run that its environment names: it was inherited, unless somebody cleared it. */
+  tag: RunId | null;
 }
+
+/** A pass over /proc lets the event loop go on at least this often. */
+const sliceMs = 10;
+const tagName = Buffer.from('CRON_RUN_ID=');
 
 /** Gone, not ours to read, or a kernel thread: nobody of ours. */
 function environ(pid: number): Buffer | null {
@@ -16,48 +28,114 @@ function environ(pid: number): Buffer | null {
   }
 }
 
-/** Whether this pid is a process of the run: a recycled pid is not. */
-export function isOf(run: string, pid: number): boolean {
-  return Number.isInteger(pid) && pid > 1 && (environ(pid)?.includes(tagOf(run)) ?? false) && !isZombie(pid);
+function tagOf(pid: number): RunId | null {
+  const text = environ(pid);
+  if (text === null) return null;
+  let at = text.indexOf(tagName);
+  while (at > 0 && text[at - 1] !== 0) at = text.indexOf(tagName, at + 1);
+  if (at < 0) return null;
+  const end = text.indexOf(0, at);
+  return text.toString('latin1', at + tagName.length, end < 0 ? text.length : end);
 }
 
-/** state, parent and group of a process; null: gone. */
-function stat(pid: number): { state: string; group: number } | null {
+/** null: it is gone, or a zombie. */
+function look(pid: number): Omit<Seen, 'tag'> | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The command's name stands in brackets and may hold anything.
-    const [state = '', , group = ''] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state, group: Number(group) };
+    const [state, parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    if (state === 'Z' || state === 'X') return null;
+    return { pid, parent: Number(parent), group: Number(group), session: Number(session) };
   } catch (error) {
     if (isCode(error, 'ENOENT', 'ESRCH')) return null;
     throw error;
   }
 }
 
-function isZombie(pid: number): boolean {
-  const read = stat(pid);
-  return read === null || read.state === 'Z' || read.state === 'X';
+/**
+ * Whether this pid lives and is a process of the run. The tag is of one run only, so a recycled pid, before or after a reboot, is
+ * never mistaken for it.
+ */
+export function isOf(run: RunId, pid: number): boolean {
+  return pid > 1 && tagOf(pid) === run && look(pid) !== null;
 }
 
-/** Every living process that carries the run's tag or is in its group. */
-export function processesOf(run: string, group: number | null): number[] {
-  const tag = tagOf(run);
-  const found: number[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const read = stat(pid);
-    if (read === null || read.state === 'Z' || read.state === 'X') continue;
-    if ((group !== null && read.group === group) || environ(pid)?.includes(tag)) found.push(pid);
+/** Cheap, and blind to recycled pids. */
+export function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Somebody else's is there, too.
+    return isCode(error, 'EPERM');
   }
-  return found;
 }
 
-/** Sends a signal; somebody who has ended meanwhile is no error. */
+/** Passes over /proc; those who ask at the same time share one that begins after they asked. */
+export function createProcesses(clock: Pick<Clock, 'boot'>) {
+  let going: Promise<Seen[]> | null = null;
+  let next: Promise<Seen[]> | null = null;
+
+  async function pass(): Promise<Seen[]> {
+    const all: Seen[] = [];
+    let slice = clock.boot();
+    for (const name of readdirSync('/proc')) {
+      const pid = Number(name);
+      if (!(pid > 1) || pid === process.pid) continue;
+      const seen = look(pid);
+      if (seen !== null) all.push({ ...seen, tag: tagOf(pid) });
+      if (clock.boot() - slice < sliceMs) continue;
+      await turn();
+      slice = clock.boot();
+    }
+    return all;
+  }
+
+  return {
+    list(): Promise<Seen[]> {
+      next ??= (async () => {
+        // A pass that is under way may have gone by what the asker means; how it ends is told to those who asked for it.
+        await going?.catch(() => {});
+        going = next;
+        next = null;
+        return pass();
+      })();
+      return next;
+    },
+  };
+}
+export type Processes = ReturnType<typeof createProcesses>;
+
+/**
+ * Who of these belongs to the run: who carries its tag, who is in its wrapper's session, and their children, whatever these did to
+ * environment and session. Never who carries another run's tag.
+ */
+export function membersOf(all: readonly Seen[], run: RunId, wrapper: number | null): Seen[] {
+  // The number may be somebody else's by now; while the leader is gone, no new session can get it.
+  const leader = all.find(({ pid }) => pid === wrapper);
+  const session = leader === undefined || leader.tag === run ? wrapper : null;
+  const ours = new Set<number>();
+  const members: Seen[] = [];
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const one of all) {
+      if (ours.has(one.pid) || (one.tag !== null && one.tag !== run)) continue;
+      if (one.tag !== run && one.session !== session && !ours.has(one.parent)) continue;
+      ours.add(one.pid);
+      members.push(one);
+      grew = true;
+    }
+  }
+  return members;
+}
+
+/**
+ * Sends a signal to a process, or to a whole group where it is negative. Who has ended meanwhile is no error; who became
+ * somebody we may not signal (a setuid program) stays alive, and so is not confirmed.
+ */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    if (!isCode(error, 'ESRCH')) throw error;
+    if (!isCode(error, 'ESRCH', 'EPERM')) throw error;
   }
 }

@@ -1,27 +1,28 @@
 import {
-  closeSync,
   existsSync,
+  lstatSync,
   mkdirSync,
-  openSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import type { RunId } from '#core/model/ids.ts';
+import { Job } from '#core/model/job.ts';
 import type { RunPlan } from '../runner.ts';
-
-/** What the agent writes into `started` to make sure that nothing starts any more. */
-const barred = 'disarmed';
+import { isCode } from './faults.ts';
 
 export interface Claim {
   fence: string;
   incarnation: string;
   claimedAt: number;
 }
+
+type Name = 'run.json' | 'stdin' | 'output' | 'cut' | 'claimed' | 'started' | 'exit';
 
 /**
  * One run's directory: run.json (the plan), stdin, output, claimed, started, exit. Everything a restarted agent needs to know of
@@ -36,27 +37,41 @@ export class RunDir {
     this.path = join(root, run);
   }
 
-  file(name: 'run.json' | 'stdin' | 'output' | 'claimed' | 'started' | 'exit'): string {
+  file(name: Name): string {
     return join(this.path, name);
   }
 
-  /** Begins anew: what an un-armed try has left is gone. */
-  create(plan: RunPlan): void {
+  /** Begins anew: what an un-armed try has left is gone. `boot` tells a later reader whether the host went down since. */
+  create(plan: RunPlan, boot: string): void {
     rmSync(this.path, { recursive: true, force: true });
     mkdirSync(this.path, { mode: 0o700 });
-    writeFileSync(this.file('run.json'), JSON.stringify(plan), { mode: 0o600 });
+    const file = this.file('run.json');
+    writeFileSync(`${file}.new`, JSON.stringify({ boot, plan }), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
     if (plan.job.stdin !== null) writeFileSync(this.file('stdin'), plan.job.stdin, { mode: 0o600 });
   }
 
-  /** The plan, or null: torn or not ours. */
-  plan(): RunPlan | null {
+  /** What `create` wrote, or null: torn or not ours. A job of an older version gets the defaults of what it lacks. */
+  read(): { boot: string; plan: RunPlan } | null {
     try {
-      const plan = JSON.parse(readFileSync(this.file('run.json'), 'utf8')) as RunPlan;
-      return typeof plan.run === 'string' && typeof plan.job === 'object' ? plan : null;
+      const { boot, plan } = JSON.parse(readFileSync(this.file('run.json'), 'utf8'));
+      if (typeof boot !== 'string' || typeof plan.run !== 'string' || typeof plan.job !== 'object')
+        return null;
+      const job = v.safeParse(Job, plan.job);
+      return { boot, plan: job.success ? { ...plan, job: job.output } : plan };
     } catch {
       // Missing or torn, as a crash or a full disk leaves it: the caller sets it aside and says so.
       return null;
     }
+  }
+
+  /** Neither plan nor claim nor start: an arming that a crash cut off before there was anything to run. */
+  isBlank(): boolean {
+    return !(['run.json', 'claimed', 'started'] as const).some((name) => existsSync(this.file(name)));
+  }
+
+  exists(): boolean {
+    return existsSync(this.path);
   }
 
   /** The fence on a line of its own: a shell reads byte by byte, and only as far as it needs. */
@@ -65,47 +80,56 @@ export class RunDir {
   }
 
   claimed(): Claim | null {
-    const [fence, incarnation, claimedAt] = this.#read('claimed')?.trim().split(/\s/) ?? [];
+    const [fence, incarnation, claimedAt] = this.#text('claimed')?.trim().split(/\s/) ?? [];
     if (fence === undefined || incarnation === undefined || claimedAt === undefined) return null;
     return { fence, incarnation, claimedAt: Number(claimedAt) };
   }
 
-  /** Makes sure that the command never starts; false: it has started. */
+  /**
+   * Makes sure that the command never starts; false: it has started. A link that leads nowhere, since it is made in one step: the
+   * wrapper's noclobber refuses it, and who looks for a start through it finds none.
+   */
   bar(): boolean {
-    let fd: number;
     try {
-      fd = openSync(this.file('started'), 'wx', 0o600);
+      symlinkSync('barred', this.file('started'));
+      return true;
     } catch (error) {
-      if (isCode(error, 'EEXIST')) return this.started() === null;
       if (isCode(error, 'ENOENT')) return true;
+      if (isCode(error, 'EEXIST')) return lstatSync(this.file('started')).isSymbolicLink();
       throw error;
     }
-    try {
-      writeSync(fd, barred);
-    } finally {
-      closeSync(fd);
-    }
-    return true;
   }
 
-  /** When the wrapper started the command (UTC ms) and its pid; null: it has not. */
-  started(): { at: number; pid: number } | null {
+  /** When the wrapper began to start the command (UTC ms); null: it has not. */
+  startedAt(): number | null {
     const stat = statSync(this.file('started'), { throwIfNoEntry: false });
-    if (stat === undefined) return null;
-    const pid = Number(this.#read('started'));
-    // Between its making and its writing the file is empty: started, with the pid a moment later.
-    return Number.isNaN(pid) ? null : { at: Math.floor(stat.mtimeMs), pid };
+    // The shell makes the file, then writes it: while it is empty nothing runs yet.
+    return stat === undefined || stat.size === 0 ? null : Math.floor(stat.mtimeMs);
+  }
+
+  /** The wrapper's pid, once it has started its command. */
+  startedBy(): number | null {
+    const pid = Number(this.#text('started') ?? '');
+    return pid > 0 ? pid : null;
   }
 
   /** The wrapper's word for how the command ended: its status and when; null: none. */
   exit(): { code: number; at: number } | null {
-    const text = this.#read('exit')?.trim();
+    const text = this.#text('exit')?.trim();
     const stat = statSync(this.file('exit'), { throwIfNoEntry: false });
     return text && stat !== undefined ? { code: Number(text), at: Math.floor(stat.mtimeMs) } : null;
   }
 
-  size(): number {
-    return statSync(this.file('output'), { throwIfNoEntry: false })?.size ?? 0;
+  /** Two numbers that output-tail.ts keeps about a truncated output. */
+  cut(): [number, number] | null {
+    const [base, handed] = this.#text('cut')?.split(' ').map(Number) ?? [];
+    return base === undefined || handed === undefined ? null : [base, handed];
+  }
+
+  keepCut(base: number, handed: number): void {
+    const file = this.file('cut');
+    writeFileSync(`${file}.new`, `${base} ${handed}`, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
   }
 
   remove(): void {
@@ -116,13 +140,14 @@ export class RunDir {
   setAside(): string {
     const damaged = join(this.#root, '..', 'damaged');
     mkdirSync(damaged, { recursive: true, mode: 0o700 });
-    let to = join(damaged, this.path.slice(this.#root.length + 1));
-    while (existsSync(to)) to += '+';
+    const name = this.path.slice(this.#root.length + 1);
+    let to = join(damaged, name);
+    for (let n = 2; existsSync(to); n += 1) to = join(damaged, `${name.slice(0, 240)}+${n}`);
     renameSync(this.path, to);
     return to;
   }
 
-  #read(name: 'claimed' | 'started' | 'exit'): string | null {
+  #text(name: Name): string | null {
     try {
       return readFileSync(this.file(name), 'latin1');
     } catch (error) {
@@ -130,8 +155,4 @@ export class RunDir {
       throw error;
     }
   }
-}
-
-export function isCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }

@@ -8,27 +8,41 @@
  *
  * `started` is made with noclobber (O_EXCL): whoever makes it first, wrapper or agent, has decided whether the run starts.
  * It holds the wrapper's pid. Handlers, not ignored signals: a command inherits what is ignored, and only that.
+ * It ends with the command's status, which so is known to its parent though the disk be full. Its own errors go nowhere: a
+ * shell would say "Terminated" into the command's output.
  */
 export const wrapperText = `
 d=$1 g=$2
-[ -z "$3" ] || echo $$ 2>/dev/null >"$3"
+[ -z "$3" ] || echo $$ >"$3"
 shift 3
 read -r _ <&3
 exec 3<&-
-{ read -r f <"$d/claimed" && read -r l <"$g"; } 2>/dev/null || exit 125
+{ read -r f <"$d/claimed" && read -r l <"$g"; } || exit 125
 read -r u _ </proc/uptime
 [ "\${u%.*}\${u#*.}" -lt "$l" ] || exit 124
 CRON_FENCE=$f
 export CRON_FENCE
 trap : HUP INT QUIT USR1 USR2 ALRM TERM
 set -C
-{ echo $$ >"$d/started"; } 2>/dev/null || exit 125
+{ echo $$ >"$d/started"; } || exit 126
 set +C
-"$@"
-echo $? >"$d/exit"
+"$@" 2>&1
+r=$?
+echo $r >"$d/exit"
+exit $r
 `;
 
-/** Boot time in the unit of /proc/uptime without its point: hundredths of a second. */
+/** Why a wrapper ended that never started its command, by its status. */
+export function notStartedReason(code: number | null, signal: string | null): string {
+  if (signal !== null)
+    return `its wrapper was ended by SIG${signal.replace(/^SIG/, '')} before the command was started`;
+  if (code === 125) return 'it was let go without its claim, or its agent was gone';
+  if (code === 124) return 'its time was over before it could start: the lease of its agent had run out';
+  if (code === 126) return 'its start could not be noted on the disk';
+  return `its wrapper ended${code === null ? '' : ` with status ${code}`} before the command was started`;
+}
+
+/** Boot time in the unit of /proc/uptime without its point: hundredths of a second. Of one length always, so that it fits its place. */
 export function uptimeText(bootMs: number): string {
-  return String(Math.floor(bootMs / 10));
+  return String(Math.floor(bootMs / 10)).padEnd(20);
 }

@@ -1,0 +1,75 @@
+import { openSync } from 'node:fs';
+import type { Events } from '#core/ports/events.ts';
+import type { FoundRun, RunPlan } from '../runner.ts';
+import { isCode } from './faults.ts';
+import { isOf, membersOf, type Seen } from './processes.ts';
+import { RunDir } from './run-dir.ts';
+
+/** A run directory of an earlier life of the agent. */
+export interface Remains {
+  plan: RunPlan;
+  dir: RunDir;
+  found: Omit<FoundRun, 'end'>;
+  /** Of its wrapper, if it lives. */
+  pid: number | null;
+}
+
+/**
+ * What stands in one run directory. Whoever makes `started` first, wrapper or agent, has decided: after this look, what has not started
+ * never will. null: it is nobody's run, and out of the way.
+ */
+export function findRun(
+  runsDir: string,
+  name: string,
+  host: { boot: string; events: Events; processes: readonly Seen[] },
+): Remains | null {
+  const dir = new RunDir(runsDir, name);
+  const read = dir.read();
+  if (read === null || read.plan.run !== name) {
+    if (dir.isBlank()) dir.remove();
+    else
+      host.events.emit({
+        type: 'spool.damaged',
+        file: dir.file('run.json'),
+        problem: 'is not a run that this agent wrote',
+        setAside: dir.setAside(),
+      });
+    return null;
+  }
+  const { plan } = read;
+  const claim = dir.claimed();
+  const known = { plan, fence: claim?.fence ?? null, claimedAt: claim?.claimedAt ?? null };
+  const sameBoot = read.boot === host.boot;
+  const remains = (phase: FoundRun['phase'], pid: number | null = null): Remains => ({
+    plan,
+    dir,
+    found: { ...known, phase, startedAt: dir.startedAt() },
+    pid,
+  });
+  const barred = dir.bar();
+  // The host went down, and what was written last may be lost: nobody can say that a claimed run has not started.
+  if (barred && claim !== null && !sameBoot) return remains('ended');
+  const pid = dir.startedBy() ?? wrapperOf(plan, host.processes);
+  if (!barred && sameBoot && pid !== null && dir.exit() === null && isOf(plan.run, pid))
+    return remains('running', pid);
+  // A marker that its maker had no time to write: it ended before it started anything.
+  if (barred || (sameBoot && dir.startedAt() === null)) return remains(claim === null ? 'armed' : 'claimed');
+  return remains('ended');
+}
+
+/** Between the making and the writing of the marker only a look at all processes tells: the one whose parent is none of the run's. */
+function wrapperOf(plan: RunPlan, processes: readonly Seen[]): number | null {
+  const members = membersOf(processes, plan.run, null);
+  const pids = new Set(members.map(({ pid }) => pid));
+  return members.find(({ pid, parent, session }) => pid === session && !pids.has(parent))?.pid ?? null;
+}
+
+/** The output of a run of an earlier life, to go on reading; null: there is none. */
+export function openOutput(dir: RunDir): number | null {
+  try {
+    return openSync(dir.file('output'), 'r');
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  }
+}
