@@ -160,6 +160,9 @@ export function createAdoption(
       if (incarnation === null) return 0;
       const outer = () => stillRegistered(layout, settings.id, incarnation);
       const hand: Hand = { batch: batcher({ kv, again: deps.again, outer }), incarnation };
+      // What is added while the keys are being read is not missing from them.
+      const live = [...runs.live.values()];
+      const waiting = [...runs.waiting.values()];
       const held = new Set<RunId>();
       const work: Promise<void>[] = [];
       for await (const at of keeper.held()) {
@@ -170,9 +173,8 @@ export function createAdoption(
         else work.push(move(at, hand).then((moved) => void (moved !== null && Object.assign(known, moved))));
       }
       await Promise.all(work);
-      for (const one of [...runs.live.values()])
-        if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
-      for (const one of [...runs.waiting.values()]) if (!held.has(one.run)) runs.waiting.delete(one.run);
+      for (const one of live) if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
+      for (const one of waiting) if (!held.has(one.run)) runs.waiting.delete(one.run);
       for (const [run, process] of [...found]) {
         // Seen, but not moved: closed in between, or not mine to move as long as this registration is lost.
         if (held.has(run) && (await stands(process))) continue;

@@ -215,6 +215,7 @@ export function createAgent(deps: AgentDeps) {
     events.emit({ type: 'agent.registered', worker: settings.id, incarnation, adopted });
     if (!stop.aborted) await planner.begin();
     if (stop.aborted) return;
+    retries.begin();
     orders.begin();
     killsAsked([...mirror.kills.keys()]);
     events.emit({ type: 'agent.ready', worker: settings.id, jobs: mirror.jobs.size });

@@ -25,7 +25,7 @@ export function createRetries(
 ) {
   const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline } = deps;
   const busy = new Set<RunId>();
-  let open = true;
+  let open = false;
 
   function schedule(one: WaitingRun): void {
     timeline.at(one.running.notBefore, () => deps.guard('retry', attempt(one.run)));
@@ -98,6 +98,11 @@ export function createRetries(
 
   return {
     schedule,
+    /** Everything is adopted: what waits may be claimed. */
+    begin(): void {
+      open = true;
+      for (const one of runs.waiting.values()) schedule(one);
+    },
     /** A job was saved, paused or deleted, or a kill was asked for: what waits for nothing is cancelled at once. */
     review(jobs: ReadonlySet<JobId> | null, killed: ReadonlySet<RunId> | null): void {
       for (const one of [...runs.waiting.values()])

@@ -207,16 +207,20 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     see.freed(one.job);
   }
 
-  /** Spool, History, then the key: a crash between any two repeats what is safe to repeat. */
+  /**
+   * Spool, History, then the key: a crash between any two repeats what is safe to repeat. What never started goes the other way
+   * round, key and record in one: with its record written and its key still there, the next life would start it after all.
+   */
   async function settle(
     basis: { job: JobId; lane: string; run: RunId; mod: Revision | null },
     record: Run,
     next: Following | null,
   ): Promise<void> {
-    const spooled = await note(record);
+    let { mod } = basis;
+    const first = mod === null || record.startedAt !== null;
+    const spooled = first && (await note(record));
     const acked = spooled && (await ledger.acked(record.id, times.historyWait));
     const owes = !acked && (!spooled || owed < maxOwed);
-    let { mod } = basis;
     while (mod !== null) {
       const piece = finish(
         layout,
@@ -234,7 +238,8 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
         mod = standing.mod;
         continue;
       }
-      if (result.succeeded && owes) guard('repay', repay([record]));
+      if (!first) guard('owe', owe([record]));
+      else if (result.succeeded && owes) guard('repay', repay([record]));
       // Refused because an earlier try was applied, the next attempt may have been found, and even claimed, since.
       if (next !== null && !live.has(next.run) && !waiting.has(next.run)) {
         const stands = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);

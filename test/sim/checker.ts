@@ -72,7 +72,8 @@ function startsOnce({ stamps }: Evidence): Violation[] {
 }
 
 /** Attempt k+1 starts after attempt k has ended, or was closed as lost; each has a greater fence. */
-function attemptsInOrder({ stamps, history }: Evidence): Violation[] {
+function attemptsInOrder(evidence: Evidence): Violation[] {
+  const { stamps } = evidence;
   const by = new Map(stamps.map((stamp) => [stamp.run, stamp]));
   const found: Violation[] = [];
   for (const stamp of stamps) {
@@ -81,7 +82,7 @@ function attemptsInOrder({ stamps, history }: Evidence): Violation[] {
     const rest = parts.worker === null ? '' : `~${parts.worker}`;
     const before = by.get(`${parts.group}~${parts.name}~${parts.cause}~${parts.attempt - 1}${rest}`);
     if (before === undefined) continue;
-    if ((before.end ?? Infinity) > stamp.start && history.records.get(before.run)?.state !== 'lost')
+    if ((before.end ?? Infinity) > stamp.start && !closedAsLost(before.run, evidence))
       found.push({
         property: 'P1',
         at: stamp.start,
