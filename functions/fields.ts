@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { isDuration } from '#core/model/duration.ts';
+import { durationMs, isDuration } from '#core/model/duration.ts';
 import { namePattern } from '#core/model/ids.ts';
 import { runStates, triggers } from '#core/model/run.ts';
 
@@ -52,7 +52,12 @@ export const flag = v.pipe(
   v.picklist(['true', 'false', '1', '0', ''], 'expected true or false'),
   v.transform((text) => text !== 'false' && text !== '0'),
 );
-export const duration = v.pipe(v.string(), v.check(isDuration, 'expected a duration such as 90s or 5m'));
+/** A duration's text within bounds, which `expected` says. */
+export const duration = (minMs: number, maxMs: number, expected: string) =>
+  v.pipe(
+    v.string(),
+    v.check((text) => isDuration(text) && durationMs(text) >= minMs && durationMs(text) <= maxMs, expected),
+  );
 export const paging = {
   limit: v.optional(number(1, 500), '100'),
   cursor: v.optional(v.pipe(v.string(), v.maxLength(4_096))),
