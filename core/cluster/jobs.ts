@@ -7,6 +7,8 @@ import { scheduleOf } from './check-job.ts';
 import { decodeJob, floorNow, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
 import { decode, JobValue } from './records.ts';
 
+export type { JobStore, StoredJob } from './job-record.ts';
+
 /** What an If-Match or If-None-Match asks. */
 export interface Condition {
   /** Only over one of these revisions, or over any (`*`). */
@@ -132,7 +134,7 @@ function changeJob(
 }
 
 /** Leaves its schedule out from now on, until resumed or `until` (UTC ms). */
-export function pauseJob(
+export async function pauseJob(
   store: JobStore,
   id: JobId,
   pause: { by: string; reason: string; until: number | null },

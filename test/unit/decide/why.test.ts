@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { addInstants } from '#core/decide/forecast.ts';
+import { explain, type WhyFacts } from '#core/decide/why.ts';
+import type { JobRecord } from '#core/model/job.ts';
+import { blankRun, type Run } from '#core/model/run.ts';
+import { parseSchedule } from '#core/schedule/parse.ts';
+
+const t = Date.UTC(2026, 10, 22, 16, 35);
+const minute = 60_000;
+const everyMinute = parseSchedule('* * * * *');
+
+const record = (more: Partial<Omit<JobRecord, 'job'>> = {}, job: object = {}): JobRecord => ({
+  job: {
+    group: 'default',
+    name: 'a',
+    enabled: true,
+    mode: 'one',
+    overlap: 'skip',
+    catchUp: 'last',
+    ...job,
+  } as JobRecord['job'],
+  ...{ revision: '1', floor: t - 60 * minute, floorWhy: 'created', paused: null, skips: [], cronExpr: null },
+  ...{ createdAt: t - 60 * minute, updatedAt: t - 60 * minute, updatedBy: 'me' },
+  ...more,
+});
+const run = (more: Partial<Run>): Run =>
+  blankRun({
+    id: 'default~a~20261122T163500.000Z~1',
+    group: 'default',
+    name: 'a',
+    state: 'succeeded',
+    instant: t,
+    ...more,
+  });
+const paused = { by: 'ann', at: t - minute, reason: 'disk swap', until: null };
+const w1 = { id: 'w1', not: null };
+
+/** Each state that an instant can be in, and what is said of it. */
+const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
+  [
+    'ran',
+    { runs: [run({ worker: 'w1', startedAt: t + 3 })] },
+    'succeeded',
+    /ran on w1 and succeeded, started 3 ms after/,
+  ],
+  [
+    'failed',
+    { runs: [run({ state: 'failed', worker: 'w1', startedAt: t, reason: 'exit status 3' })] },
+    'failed',
+    /failed: exit status 3/,
+  ],
+  [
+    'failed at its last attempt',
+    { runs: [run({ state: 'failed', attempt: 3, worker: 'w1', startedAt: t })] },
+    'failed',
+    /failed at attempt 3/,
+  ],
+  [
+    'timed out',
+    { runs: [run({ state: 'timed_out', worker: 'w1', startedAt: t })] },
+    'timed_out',
+    /timed out/,
+  ],
+  ['was killed', { runs: [run({ state: 'killed', worker: 'w1', startedAt: t })] }, 'killed', /was killed/],
+  [
+    'was lost',
+    { runs: [run({ state: 'lost', worker: 'w1', startedAt: t, reason: 'its worker w1 is gone' })] },
+    'lost',
+    /was lost: its worker w1 is gone/,
+  ],
+  [
+    'never started',
+    { runs: [run({ state: 'cancelled', reason: 'the shell is missing' })] },
+    'cancelled',
+    /was cancelled: the shell is missing/,
+  ],
+  [
+    'was skipped for overlap',
+    { runs: [run({ state: 'skipped', reason: 'overlap' })] },
+    'skipped',
+    /was skipped: overlap/,
+  ],
+  [
+    'was missed in a stretch',
+    {
+      runs: [
+        run({
+          state: 'missed',
+          instant: t - minute,
+          until: t + minute,
+          count: 3,
+          reason: 'no worker fits it',
+        }),
+      ],
+    },
+    'missed',
+    /one of 3 instants, 2026-11-22T16:34:00.000Z to .* missed: no worker fits it/,
+  ],
+  [
+    'ran on every worker',
+    {
+      runs: [
+        run({ id: 'default~a~x~1~w1', worker: 'w1' }),
+        run({ id: 'default~a~x~1~w2', worker: 'w2', state: 'failed' }),
+      ],
+    },
+    'failed',
+    /w1: succeeded, w2: failed/,
+  ],
+  [
+    'is running',
+    {
+      running: [{ run: 'r', worker: 'w1', state: 'claimed', at: t, attempt: 1 }],
+      runs: [run({ id: 'r', state: 'running' })],
+    },
+    'running',
+    /running on w1/,
+  ],
+  [
+    'is claimed',
+    { running: [{ run: 'r', worker: 'w1', state: 'claimed', at: t, attempt: 1 }] },
+    'claimed',
+    /claimed by w1/,
+  ],
+  [
+    'waits for its next attempt',
+    {
+      running: [{ run: 'r', worker: 'w1', state: 'waiting', at: t, attempt: 2 }],
+      runs: [run({ state: 'failed' })],
+    },
+    'waiting',
+    /waits on w1 .* after attempt 1 failed/,
+  ],
+  [
+    'waits in an order',
+    { orders: [{ id: 'o1', kind: 'backfill', by: 'ann', at: t }] },
+    'waiting',
+    /order o1 \(backfill, by ann\)/,
+  ],
+  [
+    'is due and nobody has decided it',
+    { now: t + minute },
+    'due',
+    /nobody has decided it yet: w1 may run it/,
+  ],
+  ['is due now', { now: t + 1_000 }, 'due', /due now; w1 may take it/],
+  ['is due and there is no worker', { workers: [] }, 'due', /nobody may run it: there is no worker/],
+  ['is due and no worker fits', { workers: [{ id: 'w1', not: 'is draining' }] }, 'due', /w1 is draining/],
+  ['is to come', { instant: t + 9 * minute }, 'coming', /still to come; w1 may run it/],
+  [
+    'is to come, left out',
+    { instant: t + 9 * minute, record: record({ skips: [t + 9 * minute] }) },
+    'coming',
+    /will not run: it was left out/,
+  ],
+  [
+    'is to come, disabled',
+    { instant: t + 9 * minute, record: record({}, { enabled: false }) },
+    'coming',
+    /disabled/,
+  ],
+  [
+    'is to come, paused',
+    { instant: t + 9 * minute, record: record({ paused }) },
+    'coming',
+    /ann has paused the job \(disk swap\)/,
+  ],
+  ['is to come, with nobody there', { instant: t + 9 * minute, workers: [] }, 'coming', /nobody may run it/],
+  [
+    'is no instant',
+    { instant: t + 1 },
+    'no_instant',
+    /one before is 2026-11-22T16:35:00.000Z, the next is 2026-11-22T16:36:00.000Z/,
+  ],
+  ['has no schedule', { schedule: null }, 'no_instant', /by hand only/],
+  [
+    'was before the job',
+    { record: record({ createdAt: t + 1, floor: t + 1 }) },
+    'no_instant',
+    /was made only later/,
+  ],
+  [
+    'was before the schedule',
+    { record: record({ floor: t + 1, floorWhy: 'created' }) },
+    'no_instant',
+    /present form only later/,
+  ],
+  ['was before an edit', { record: record({ floor: t + 1, floorWhy: 'edited' }) }, 'skipped', /edited/],
+  [
+    'was in a pause that is over',
+    { record: record({ floor: t + 1, floorWhy: 'paused' }) },
+    'skipped',
+    /paused/,
+  ],
+  ['is in a pause', { record: record({ paused }) }, 'skipped', /ann had paused the job/],
+  ['was while disabled', { record: record({}, { enabled: false }) }, 'skipped', /disabled/],
+  ['was left out', { record: record({ skips: [t] }) }, 'skipped', /left out by hand/],
+  [
+    'was decided, its record is gone',
+    { cursors: [{ lane: '~', instant: t, from: 'w1', why: 'run' }] },
+    'unknown',
+    /was decided/,
+  ],
+  ['is of no job', { record: null, schedule: null }, 'unknown', /no job default\/a/],
+];
+
+describe('why', () => {
+  for (const [name, more, state, sentence] of rows)
+    it(`says so of an instant that ${name}`, () => {
+      const facts: WhyFacts = {
+        ...{ job: 'default/a', instant: t, now: t + 2 * minute, record: record(), schedule: everyMinute },
+        ...{ cursors: [], runs: [], running: [], orders: [], workers: [w1] },
+        ...more,
+      };
+      const why = explain(facts);
+      assert.equal(why.state, state);
+      assert.match(why.sentence, sentence);
+      assert.ok(why.evidence.length > 0);
+    });
+});
+
+describe('a forecast', () => {
+  const hours = (text: string, limit: number) => {
+    const steps = Array.from({ length: 24 }, () => ({ count: 0, jobs: 0 }));
+    const day = 86_400_000;
+    const range = { from: 0, to: day, start: 0, stepMs: day / 24, limit };
+    const whole = addInstants(steps, parseSchedule(text), range);
+    return { whole, steps };
+  };
+
+  it('counts the instants of each step', () => {
+    const { whole, steps } = hours('*/15 2,3 * * *', 100);
+    assert.equal(whole, true);
+    assert.deepEqual(
+      steps.map(({ count }) => count),
+      Array.from({ length: 24 }, (_, hour) => (hour === 2 || hour === 3 ? 4 : 0)),
+    );
+  });
+
+  it('of more than it may count says how many there are at that rate', () => {
+    const { whole, steps } = hours('* * * * * *', 7_200);
+    assert.equal(whole, false);
+    assert.deepEqual([steps[0]?.count, steps[23]?.count, steps[23]?.jobs], [3_600, 3_600, 1]);
+  });
+
+  it('that ends just at its limit is no estimate', () => {
+    assert.equal(hours('0 * * * *', 24).whole, true);
+  });
+});
