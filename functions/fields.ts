@@ -33,7 +33,9 @@ export const time = v.pipe(
   v.check((ms) => !Number.isNaN(ms), 'expected a time that exists'),
 );
 
+/** Whether a date exists; what is no date at all has been told of already. */
 function isDay(text: string): boolean {
+  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return true;
   const midnight = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text);
 }
