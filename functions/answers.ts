@@ -184,4 +184,6 @@ export const listOf = <S extends v.GenericSchema>(items: S) =>
   v.strictObject({ items: v.array(items), next: orNull(text) });
 
 /** What the OpenAPI document names once and refers to. */
-export const components = { RunView, JobView, WorkerAnswer, Token, LogPart, WhyAnswer } as const;
+export const components = {
+  ...{ Run: RunView, JobView, Worker: WorkerAnswer, Token, LogPart, Why: WhyAnswer },
+} as const;

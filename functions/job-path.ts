@@ -8,6 +8,12 @@ import { checkGroup, storeOf } from './deps.ts';
 import { name } from './fields.ts';
 import type { Asking } from './route.ts';
 
+/** For the document: the headers that `conditionOf` reads. */
+export const conditions = {
+  'If-Match': 'Only over this revision; 412 otherwise',
+  'If-None-Match': '`*`: only where there is none yet; 412 otherwise',
+};
+
 /** The job that the path names. Refusals `path_invalid`, and `forbidden` for another group. */
 export function jobOf({ c, caller }: Asking): { id: JobId; group: string; name: string } {
   const named = { group: c.req.param('group') ?? '', name: c.req.param('name') ?? '' };

@@ -13,24 +13,8 @@ const named = {
 } as const;
 
 /** A schema as JSON Schema 2020-12, as OpenAPI 3.1 has it; transforms are the server's own business. */
-function schemaOf(schema: v.GenericSchema, typeMode: 'input' | 'output'): Json {
-  const {
-    $schema: _,
-    $defs: __,
-    ...rest
-  } = toJsonSchema(schema, {
-    target: 'draft-2020-12',
-    typeMode,
-    errorMode: 'ignore',
-    definitions: named[typeMode],
-    overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
-  });
-  return rest;
-}
-
-/** A component itself, which may refer to others but not to itself. */
-function componentOf(name: string, schema: v.GenericSchema, typeMode: 'input' | 'output'): Json {
-  const { [name]: _, ...others } = named[typeMode] as Record<string, v.GenericSchema>;
+function schemaOf(schema: v.GenericSchema, typeMode: 'input' | 'output', itself = ''): Json {
+  const { [itself]: _, ...definitions } = named[typeMode] as Record<string, v.GenericSchema>;
   const {
     $schema: __,
     $defs: ___,
@@ -39,10 +23,20 @@ function componentOf(name: string, schema: v.GenericSchema, typeMode: 'input' | 
     target: 'draft-2020-12',
     typeMode,
     errorMode: 'ignore',
-    definitions: others,
+    definitions,
     overrideRef: ({ referenceId }) => `#/components/schemas/${referenceId}`,
   });
-  return rest;
+  return typeMode === 'input' ? rest : (withEveryField(rest) as Json);
+}
+
+/** What is answered has every field; where the schema fills in a default, its JSON Schema does not say so. */
+function withEveryField(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null) return schema;
+  if (Array.isArray(schema)) return schema.map(withEveryField);
+  const whole = Object.fromEntries(Object.entries(schema).map(([key, one]) => [key, withEveryField(one)]));
+  const { type, properties } = whole;
+  if (type !== 'object' || typeof properties !== 'object' || properties === null) return whole;
+  return { ...whole, required: Object.keys(properties) };
 }
 
 function parametersOf(route: Route): Json[] {
@@ -60,7 +54,14 @@ function parametersOf(route: Route): Json[] {
     required: required.includes(name),
     schema,
   }));
-  return [...inPath, ...inQuery];
+  const inHeader = Object.entries(route.headers ?? {}).map(([name, description]) => ({
+    name,
+    in: 'header',
+    required: false,
+    description,
+    schema: { type: 'string' },
+  }));
+  return [...inPath, ...inQuery, ...inHeader];
 }
 
 function bodyOf({ body, raw }: Route): Json | null {
@@ -179,7 +180,7 @@ export function openapi(routes: readonly Route[], version: string): Json {
   }
   const schemas: Json = { Problem };
   for (const mode of ['input', 'output'] as const)
-    for (const [name, schema] of Object.entries(named[mode])) schemas[name] = componentOf(name, schema, mode);
+    for (const [name, schema] of Object.entries(named[mode])) schemas[name] = schemaOf(schema, mode, name);
   return {
     openapi: '3.1.0',
     info: { title: 'cronfleet', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },

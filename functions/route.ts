@@ -28,6 +28,8 @@ interface Told {
   raw?: Readonly<Record<string, Schema>>;
   /** What else than JSON it may answer with: media type and what that is. */
   also?: Readonly<Record<string, string>>;
+  /** Request headers that mean something here, and what. */
+  headers?: Readonly<Record<string, string>>;
   /** 200 unless said; the first is the usual one. */
   statuses?: readonly number[];
   /** Which problems it may answer with besides those that every route of its form has. */

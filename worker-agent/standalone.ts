@@ -83,9 +83,8 @@ export async function startStandalone(
   const app = createApp({
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
     ...(host.site === null ? {} : { site: host.site }),
-    ...(loopback
-      ? { allowedHosts: () => ['127.0.0.1', 'localhost', '[::1]'].map((one) => `${one}:${address?.port}`) }
-      : {}),
+    ...{ zone: Intl.DateTimeFormat().resolvedOptions().timeZone, fetch: globalThis.fetch },
+    ...(loopback ? { allowedHosts: () => hostsOf(name.toLowerCase(), address?.port) } : {}),
   });
   const server = serve({ fetch: app.fetch, hostname: settings.listen.host, port: settings.listen.port });
   try {
@@ -160,4 +159,10 @@ export async function startStandalone(
       await kv.close();
     },
   };
+}
+
+/** How a browser on this machine may call a server on loopback; of port 80 it says nothing. */
+function hostsOf(name: string, port: number | undefined): string[] {
+  const names = [...new Set(['127.0.0.1', 'localhost', '[::1]', name])];
+  return names.flatMap((one) => (port === 80 ? [one, `${one}:80`] : [`${one}:${port}`]));
 }

@@ -7,7 +7,7 @@ import { Backfilled, JobView, Ordered } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { storeOf } from '../deps.ts';
 import { name, time } from '../fields.ts';
-import { conditionOf, jobOf, storedJob } from '../job-path.ts';
+import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
 import { type Asking, route } from '../route.ts';
 import { iso } from '../views.ts';
 import { answerJob, atJob } from './jobs.ts';
@@ -35,11 +35,16 @@ const pauseBody = v.strictObject({
   until: v.optional(v.nullable(time), null),
 });
 
+const ordering = {
+  'Idempotency-Key': 'The same key is the same order of that kind and job, for a day',
+  'If-Match': conditions['If-Match'],
+};
+
 /** What operators do with a job; none of it changes its revision. */
 export const jobActionRoutes = [
   route({
     ...{ method: 'POST', path: `${atJob}/run`, role: 'operator', summary: 'Run a job now' },
-    ...{ body: runBody, answer: Ordered, statuses: [202], refuses: [409, 412] },
+    ...{ body: runBody, answer: Ordered, statuses: [202], refuses: [409, 412], headers: ordering },
     async handle(asked) {
       const { c, deps, caller, body } = asked;
       const job = await storedJob(asked);
@@ -60,7 +65,7 @@ export const jobActionRoutes = [
   route({
     ...{ method: 'POST', path: `${atJob}/backfill`, role: 'operator', summary: 'Run past instants' },
     ...{ body: v.strictObject({ from: time, to: time }), answer: Backfilled },
-    ...{ statuses: [202], refuses: [409, 412] },
+    ...{ statuses: [202], refuses: [409, 412], headers: ordering },
     async handle(asked) {
       const { c, deps, caller, body } = asked;
       const job = await storedJob(asked);
@@ -80,7 +85,7 @@ export const jobActionRoutes = [
   }),
   route({
     ...{ method: 'POST', path: `${atJob}/pause`, role: 'operator', summary: 'Pause a schedule' },
-    ...{ body: pauseBody, answer: JobView, refuses: [409, 412] },
+    ...{ body: pauseBody, answer: JobView, refuses: [409, 412], headers: conditions },
     async handle(asked) {
       const { deps, caller, body } = asked;
       const { id } = jobOf(asked);
@@ -92,7 +97,7 @@ export const jobActionRoutes = [
   }),
   route({
     ...{ method: 'POST', path: `${atJob}/resume`, role: 'operator', summary: 'Resume a schedule' },
-    ...{ body: v.strictObject({}), answer: JobView, refuses: [409, 412] },
+    ...{ body: v.strictObject({}), answer: JobView, refuses: [409, 412], headers: conditions },
     async handle(asked) {
       const { id } = jobOf(asked);
       const { before, after } = await resumeJob(storeOf(asked.deps), id, conditionOf(asked));
@@ -103,7 +108,7 @@ export const jobActionRoutes = [
   }),
   route({
     ...{ method: 'POST', path: `${atJob}/skip`, role: 'operator', summary: 'Leave one coming instant out' },
-    ...{ body: v.strictObject({ instant: time }), answer: JobView, refuses: [409, 412] },
+    ...{ body: v.strictObject({ instant: time }), answer: JobView, refuses: [409, 412], headers: conditions },
     async handle(asked) {
       const { deps, body } = asked;
       const { id } = jobOf(asked);

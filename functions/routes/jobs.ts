@@ -10,7 +10,7 @@ import { audit } from '../audit.ts';
 import { expectType, parseJson, textOf } from '../body.ts';
 import { type AppDeps, type Caller, mayTouch, storeOf } from '../deps.ts';
 import { flag, name, paging, state } from '../fields.ts';
-import { conditionOf, jobOf, storedJob } from '../job-path.ts';
+import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
 import { decodeCursor, encodeCursor } from '../paging.ts';
 import { type Asked, type Asking, route } from '../route.ts';
 import { idOf, jobView, type SeenJob, seeJobs } from '../views.ts';
@@ -89,6 +89,9 @@ export async function answerJob({ c, deps, caller }: Asking, record: JobRecord, 
   return c.json(jobView(deps.clock.now(), caller, seen), status, { etag: `"${record.revision}"` });
 }
 
+/** Group and name may be left to the path. */
+const PutJob = v.strictObject({ ...Job.entries, name: v.optional(Job.entries.name) });
+
 export const atJob = '/jobs/:group/:name';
 
 export const jobRoutes = [
@@ -106,8 +109,14 @@ export const jobRoutes = [
     },
   }),
   route({
-    ...{ method: 'PUT', path: atJob, role: 'editor', summary: 'Create or replace a job' },
-    ...{ raw: { 'application/json': Job }, answer: JobView, statuses: [200, 201], refuses: [409, 412] },
+    ...{
+      method: 'PUT',
+      path: atJob,
+      role: 'editor',
+      summary: 'Create or replace a job',
+      headers: conditions,
+    },
+    ...{ raw: { 'application/json': PutJob }, answer: JobView, statuses: [200, 201], refuses: [409, 412] },
     async handle(asked) {
       const { c, deps, caller } = asked;
       const { id, group, name: jobName } = jobOf(asked);
@@ -139,6 +148,7 @@ export const jobRoutes = [
   }),
   route({
     ...{ method: 'DELETE', path: atJob, role: 'editor', summary: 'Delete a job', answer: JobView },
+    headers: conditions,
     refuses: [409, 412],
     async handle(asked) {
       const { id } = jobOf(asked);

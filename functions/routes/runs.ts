@@ -9,7 +9,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { Kill, Run } from '#core/model/run.ts';
 import { LogPart, listOf, RunView } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { type AppDeps, checkGroup, groupsOf, storeOf } from '../deps.ts';
+import { checkGroup, groupsOf, storeOf } from '../deps.ts';
 import { defined, duration, jobText, name, number, paging, state, time, trigger } from '../fields.ts';
 import { type Asked, type Asking, route } from '../route.ts';
 import { longestWaitS, showLog } from '../run-log.ts';
@@ -54,22 +54,23 @@ const killBody = v.strictObject({
 });
 
 /** Takes an order back whose run has not been taken. Null: it has, meanwhile. */
-async function takeBack(deps: AppDeps, found: FoundRun, by: string): Promise<Run | null> {
-  if (found.order === null) return null;
-  const { value, id } = found.order;
-  if (value.kind !== 'run' && found.run.instant !== value.next)
+async function takeBack({ c, deps, caller }: Asking, { run, order }: FoundRun): Promise<Run | null> {
+  if (order === null) return null;
+  const { value, id } = order;
+  if (value.kind !== 'run' && run.instant !== value.next)
     throw new Refusal(
       'run_waiting',
-      `run: ${found.run.id} waits in order ${id} behind others; kill its next run, and what follows is cancelled with it`,
+      `run: ${run.id} waits in order ${id} behind others; kill its next run, and what follows is cancelled with it`,
     );
-  const taken = await cancelOrder(storeOf(deps), found.order, by);
+  const taken = await cancelOrder(storeOf(deps), order, caller.name);
   if (taken === null) return null;
   try {
     await deps.history.saveRuns([taken.record]);
     await taken.settle();
   } catch (error) {
-    // It is owed: a keeper brings it to History.
-    deps.events.emit({ type: 'http.fault', method: 'POST', path: 'kill', requestId: '', error });
+    // It is owed now: a keeper brings it to History.
+    const { method, path } = c.req;
+    deps.events.emit({ type: 'http.fault', method, path, requestId: c.get('requestId'), error });
   }
   return taken.record;
 }
@@ -84,7 +85,7 @@ async function kill(asked: Asked<undefined, v.InferOutput<typeof killBody>>): Pr
   const found = await runOf(asked);
   const { id, group, name: jobName } = found.run;
   const tell = () => audit(asked, 'run.kill', { job: jobId(group, jobName), target: id });
-  const cancelled = await takeBack(deps, found, caller.name);
+  const cancelled = await takeBack(asked, found);
   if (cancelled !== null) {
     await tell();
     return c.json(runView(cancelled), 202);
@@ -128,6 +129,7 @@ export const runRoutes = [
       'text/plain': 'The whole from `from` on, as it was kept',
       'text/event-stream': 'LogPart by LogPart as it grows, `log` and at last `done`',
     },
+    headers: { Accept: 'Which of the three forms', 'Last-Event-ID': 'Where a reader of events was cut off' },
     handle: async (asked) => showLog(asked, (await runOf(asked)).run),
   }),
   route({
