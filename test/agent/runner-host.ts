@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -24,6 +24,28 @@ export function planOf(name: string, { gate, ...job }: Given, more: Partial<RunP
   };
 }
 
+/** The living processes that carry a run's tag. */
+export function tagged(run: RunId): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && readProc(`/proc/${pid}/environ`).includes(`CRON_RUN_ID=${run}\0`));
+}
+
+/** '' where the process went meanwhile. */
+export function readProc(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    // Gone, or a kernel thread: either way there is nothing to read.
+    return '';
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  const state = /\) (\S)/.exec(readProc(`/proc/${pid}/stat`))?.[1];
+  return state !== undefined && state !== 'Z' && state !== 'X';
+}
+
 /** A runner with real processes in a folder of its own, and what it told. */
 export class RunnerHost {
   readonly dir: string;
@@ -34,6 +56,7 @@ export class RunnerHost {
   found: FoundRun[] = [];
   readonly ends = new Map<RunId, RunEnd>();
   readonly starts = new Map<RunId, number>();
+  readonly #armed = new Set<RunId>();
   #told: (() => void)[] = [];
   readonly #options: Partial<RunnerOptions>;
 
@@ -82,6 +105,7 @@ export class RunnerHost {
 
   /** Arms alone; the refusal's code if there is one. */
   async arm(plan: RunPlan): Promise<string | null> {
+    this.#armed.add(plan.run);
     return (await this.runner.arm([plan])).get(plan.run)?.code ?? null;
   }
 
@@ -96,6 +120,7 @@ export class RunnerHost {
   /** Arms, claims and releases; the run's id. */
   async begin(name: string, given: Given, more: Partial<RunPlan> = {}): Promise<RunId> {
     const plan = planOf(name, given, more);
+    this.#armed.add(plan.run);
     const refused = (await this.runner.arm([plan])).get(plan.run);
     if (refused != null) throw new Error(`${refused.code}: ${refused.reason}`);
     await this.claim(plan);
@@ -124,7 +149,7 @@ export class RunnerHost {
 
   /** Kills whatever is left, and removes the folder. */
   async close(): Promise<void> {
-    const runs = new Set([...this.starts.keys(), ...this.found.map(({ plan }) => plan.run)]);
+    const runs = new Set([...this.#armed, ...this.starts.keys(), ...this.found.map(({ plan }) => plan.run)]);
     for (const run of runs) {
       if (!this.ends.has(run)) await this.runner.kill(run, { signal: 'KILL', graceMs: 0 });
       await this.runner.forget(run);

@@ -324,6 +324,7 @@ export function createRunner(options: RunnerOptions): Runner {
       stopping.abort();
       await gates.close();
       for (const one of live.values()) {
+        if (one.phase === 'armed' && one.child?.kill('SIGKILL')) await one.gone;
         one.cancelTimeout?.();
         one.tail.close();
         one.child?.unref();

@@ -7,6 +7,8 @@ const chunkBytes = 65_536;
 /** Handed on at one stretch at most; the next look, or turn of the event loop, goes on. */
 const stretchBytes = 1_048_576;
 const summaryBytes = 4_096;
+/** So many of the bytes read last must still stand where they were read. */
+const seenBytes = 64;
 
 /**
  * Reads a run's output file as it grows and hands it on: the first half of `max` as it comes, the last half when the run has ended. What
@@ -14,7 +16,8 @@ const summaryBytes = 4_096;
  * again from 0: whoever takes them tells by the offset.
  *
  * A command that opens /dev/stderr as `> /dev/stderr` does empties a file that is its output, as it can't a pipe. What had been handed on
- * by then stays; what comes afterwards goes on behind it. `cut` keeps how far that is for a restarted agent.
+ * by then stays; what comes afterwards goes on behind it, though by the next look the file be longer than it was. `cut` keeps how far
+ * that is for a restarted agent. What was written since the last look is lost.
  */
 export class OutputTail {
   readonly #dir: RunDir;
@@ -27,6 +30,9 @@ export class OutputTail {
   #base: number;
   /** The file as it was at the last look. */
   #size = 0;
+  #changedAt = 0;
+  /** What was read last, which ends before `#next`. */
+  #seen = new Uint8Array();
   /** The next byte, in the whole output. */
   #next: number;
   #handed: number;
@@ -60,8 +66,10 @@ export class OutputTail {
     if (fd === null) return { bytes: this.#base, droppedBytes: this.#base - this.#handed, tail: '' };
     const bytes = this.#look(fd);
     await this.#readOn(fd, bytes <= this.#max ? bytes : this.#headMax);
-    this.#next = Math.max(this.#next, bytes - (this.#max - this.#headMax));
-    if (bytes > this.#max) await this.#readOn(fd, bytes);
+    if (bytes > this.#max) {
+      this.#next = Math.max(this.#next, bytes - (this.#max - this.#headMax));
+      await this.#readOn(fd, bytes);
+    }
     const tail = summary(fd, this.#size);
     this.close();
     return { bytes, droppedBytes: bytes - this.#handed, tail };
@@ -78,15 +86,28 @@ export class OutputTail {
 
   /** How much the whole output is by now. */
   #look(fd: number): number {
-    const { size } = fstatSync(fd);
-    if (size < this.#size) {
+    const { size, mtimeMs } = fstatSync(fd);
+    const changed = size !== this.#size || mtimeMs !== this.#changedAt;
+    this.#changedAt = mtimeMs;
+    if (size < this.#size || (changed && !this.#stands(fd))) {
       this.#base += this.#size;
       this.#next = Math.max(this.#next, this.#base);
       this.#dir.keepCut(this.#base, this.#handed);
       this.#holes.reset();
+      this.#seen = new Uint8Array();
     }
     this.#size = size;
     return this.#base + size;
+  }
+
+  #stands(fd: number): boolean {
+    const { length } = this.#seen;
+    const there = new Uint8Array(length);
+    return (
+      length === 0 ||
+      (readSync(fd, there, 0, length, this.#next - this.#base - length) === length &&
+        Buffer.compare(there, this.#seen) === 0)
+    );
   }
 
   async #readOn(fd: number, until: number): Promise<void> {
@@ -105,6 +126,7 @@ export class OutputTail {
       this.#take(this.#next, data.subarray(0, count));
       this.#next += count;
       this.#handed += count;
+      this.#seen = data.slice(Math.max(0, count - seenBytes), count);
     }
     return true;
   }

@@ -9,8 +9,8 @@ import { isOf, isThere } from './processes.ts';
 const everyMs = 50;
 /** A run that said nothing for this many looks is looked at every third time only. */
 const quietLooks = 20;
-/** Adopted runs without an exit status: their pid may have been recycled. Every so many looks. */
-const thoroughLooks = 40;
+/** The pid of an adopted run may have become a zombie, or somebody else: looked at every so many looks. */
+const thoroughLooks = 5;
 /** Output is read for so long at a stretch; the next look goes on. */
 const sliceMs = 10;
 

@@ -26,7 +26,7 @@ trap : HUP INT QUIT USR1 USR2 ALRM TERM
 set -C
 { echo $$ >"$d/started"; } || exit 126
 set +C
-"$@" 2>&1
+( exec "$@" 2>&1 )
 r=$?
 echo $r >"$d/exit"
 exit $r

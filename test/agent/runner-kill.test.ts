@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { isAlive, planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
+
+/** Prints its pid and waits, with what precedes it in its way. */
+const sleeper = (name: string) => `echo ${name} $$; exec sleep 300`;
+const deaf = (name: string) => `trap '' TERM; echo ${name} $$; while :; do sleep 300; done`;
+const pids = (text: string) => [...text.matchAll(/^\S+ (\d+)$/gm)].map(([, pid]) => Number(pid));
+
+for (const cgroups of [undefined, 'none'] as const)
+  describe(`runner: the kill ladder ${cgroups === undefined ? 'with what this host has' : 'without cgroups'}`, () => {
+    let host: RunnerHost;
+    let bystander = '';
+    const kill = (run: string, signal = 'TERM', graceMs = 200) => host.runner.kill(run, { signal, graceMs });
+    /** Begins it, waits until all that it starts has said so, kills it; what must be dead is, and the bystander lives. */
+    async function killed(name: string, command: string, saying: string[], graceMs?: number) {
+      const run = await host.begin(name, { command });
+      for (const wanted of saying) await host.ledger.says(run, `${wanted} `);
+      const report = await kill(run, 'TERM', graceMs);
+      const end = await host.ended(run);
+      assert.equal(end.how, 'killed');
+      assert.deepEqual(tagged(run), []);
+      const started = pids(host.ledger.text(run));
+      assert.ok(started.length >= saying.length);
+      assert.deepEqual(started.filter(isAlive), []);
+      assert.ok(report.started && report.signalledAt <= report.confirmedAt);
+      assert.notDeepEqual(tagged(bystander), [], 'another run was touched');
+      return { report, end };
+    }
+    before(async () => {
+      host = await new RunnerHost(cgroups === undefined ? {} : { cgroups }).adopt();
+      bystander = await host.begin('bystander', { command: sleeper('up') });
+      await host.ledger.says(bystander, 'up ');
+    });
+    after(() => host.close());
+
+    it('asks first: who ends by TERM is not shot, and its own words are kept', async () => {
+      const run = await host.begin('polite', {
+        command: "trap 'echo bye; exit 5' TERM; echo up $$; while :; do sleep 0.05; done",
+      });
+      await host.ledger.says(run, 'up ');
+      const report = await kill(run, 'TERM', 60_000);
+      const end = await host.ended(run);
+      assert.deepEqual([end.how, end.exitCode, end.signal], ['killed', 5, null]);
+      assert.match(host.ledger.text(run), /bye\n$/);
+      assert.equal(report.started, true);
+    });
+
+    it('tells the signal that ended it', async () => {
+      const { end } = await killed('simple', sleeper('up'), ['up'], 60_000);
+      assert.deepEqual([end.exitCode, end.signal], [null, 'TERM']);
+      const run = await host.begin('interrupted', { command: sleeper('up') });
+      await host.ledger.says(run, 'up ');
+      await kill(run, 'INT', 60_000);
+      assert.equal((await host.ended(run)).signal, 'INT');
+    });
+
+    it('shoots who ignores TERM when its grace is over', async () => {
+      const { report, end } = await killed('deaf', deaf('up'), ['up']);
+      assert.ok(report.confirmedAt - report.signalledAt >= 200);
+      assert.equal(end.signal, 'KILL');
+    });
+
+    it('wakes who is stopped, so that it can end', async () => {
+      const run = await host.begin('stopped', {
+        command: "trap 'echo bye; exit' TERM; echo up $$; kill -STOP $$; while :; do sleep 0.05; done",
+      });
+      await host.ledger.says(run, 'up ');
+      const [pid = 0] = pids(host.ledger.text(run));
+      while (!/\) T /.test(readProc(`/proc/${pid}/stat`))) await new Promise(setImmediate);
+      await kill(run, 'TERM', 60_000);
+      await host.ended(run);
+      assert.match(host.ledger.text(run), /bye\n$/);
+    });
+
+    it('finds children in sessions of their own, and those that were orphaned twice', async () => {
+      await killed(
+        'scattered',
+        `(setsid sh -c '${sleeper('one')}' &)
+         setsid sh -c "trap '' TERM; echo two \\$\\$; while :; do sleep 300; done" &
+         (setsid sh -c "(setsid sh -c 'echo three \\$\\$; exec sleep 300' &)" &)
+         echo up $$; wait`,
+        ['one', 'two', 'three', 'up'],
+      );
+    });
+
+    it('is done though a grandchild held the output, and hands on what that wrote', async () => {
+      const { end } = await killed('held', `(${deaf('held')}) & echo up $$; exit 0 & wait`, ['held', 'up']);
+      assert.equal(end.bytes, host.ledger.text('default~held~oheld~1').length);
+    });
+
+    it('finds who cleared its environment while its parent lives, or in its own session', async () => {
+      await killed(
+        'cleared',
+        `env -i /bin/sh -c 'echo one $$; exec sleep 300' & setsid env -i /bin/sh -c 'echo two $$; exec sleep 300' & echo up $$; wait`,
+        ['one', 'two', 'up'],
+      );
+    });
+
+    it('outruns a storm of forks', async () => {
+      await killed(
+        'storm',
+        "trap '' TERM; echo up $$; storm() { (trap '' TERM; while :; do sh -c 'sleep 0.01'; done) & }; storm; storm; storm; setsid sh -c 'trap : TERM; while :; do sleep 0.01; done' & wait",
+        ['up'],
+      );
+    });
+
+    it('says with certainty that nothing lives only where a cgroup vouches for it', async () => {
+      const run = await host.begin('certain', { command: sleeper('up') });
+      await host.ledger.says(run, 'up ');
+      const [pid = 0] = pids(host.ledger.text(run));
+      const inItsOwn = readProc(`/proc/${pid}/cgroup`).includes(run);
+      if (cgroups === 'none') assert.equal(inItsOwn, false);
+      const { certain } = await kill(run);
+      assert.equal(certain, inItsOwn);
+    });
+
+    it('catches in its cgroup who left session and environment both', async () => {
+      const run = await host.begin('escaped', {
+        command: `setsid env -i /bin/sh -c '(setsid sh -c "echo gone \\$\\$; exec sleep 300" &)'; echo up $$; exec sleep 300`,
+      });
+      await host.ledger.says(run, 'gone ');
+      await host.ledger.says(run, 'up ');
+      const report = await kill(run);
+      const left = pids(host.ledger.text(run)).filter(isAlive);
+      // What got away must never be called certain; and it is this test's own to end.
+      if (report.certain) assert.deepEqual(left, []);
+      for (const pid of left) process.kill(pid, 'SIGKILL');
+    });
+
+    it('asked twice is the same as once', async () => {
+      const run = await host.begin('twice', { command: deaf('up') });
+      await host.ledger.says(run, 'up ');
+      const [first, second] = await Promise.all([kill(run), kill(run)]);
+      assert.deepEqual(first, second);
+      assert.equal((await host.ended(run)).how, 'killed');
+    });
+
+    it('ends by the same ladder what takes longer than it may', async () => {
+      const end = await host.run('slow', { command: deaf('up'), timeout: '150ms', killGrace: '100ms' });
+      assert.deepEqual([end.how, end.exitCode, end.signal], ['timed_out', null, 'KILL']);
+      assert.ok(end.startedAt !== null && end.endedAt - end.startedAt >= 250);
+      assert.deepEqual(tagged('default~slow~oslow~1'), []);
+      const kept = await host.run('kept-word', {
+        command: "trap 'exit 4' TERM; while :; do sleep 0.05; done",
+        timeout: '150ms',
+      });
+      assert.deepEqual([kept.how, kept.exitCode], ['timed_out', 4]);
+    });
+
+    it('uses the signal that the job names for its timeout', async () => {
+      const end = await host.run('by-int', {
+        command: "trap 'echo asked; exit 1' INT; while :; do sleep 0.05; done",
+        timeout: '150ms',
+        killSignal: 'INT',
+      });
+      assert.deepEqual([end.how, end.text], ['timed_out', 'asked\n']);
+    });
+
+    it('confirms at once for a run that never was', async () => {
+      const { started } = await host.runner.kill(planOf('never', { command: 'x' }).run, {
+        signal: 'TERM',
+        graceMs: 60_000,
+      });
+      assert.equal(started, false);
+    });
+  });
