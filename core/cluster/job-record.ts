@@ -38,10 +38,10 @@ export function notFound(id: JobId): Refusal {
 
 export const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-/** Now, for a floor: below it nothing is due, so a clock that is off would lose or repeat instants. */
-export function floorNow(store: JobStore): number {
+/** `now` as a floor: below it nothing is due, so a clock that is off would lose or repeat instants. */
+export function floorAt(store: JobStore, now: number): number {
   store.trustClock?.();
-  return store.now();
+  return now;
 }
 
 /**
@@ -73,12 +73,12 @@ export async function recordOf(
   const base = { job, revision, updatedAt: now, updatedBy: by };
   if (seen === null)
     return {
-      ...{ ...base, floor: floorNow(store), floorWhy: 'created', createdAt: now },
+      ...{ ...base, floor: floorAt(store, now), floorWhy: 'created', createdAt: now },
       ...{ cronExpr: saved.cronExpr, paused: null, skips: [] },
     };
   const enabled = job.enabled && !seen.job.enabled;
   const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
-  const floor = enabled || moved ? floorNow(store) : seen.floor;
+  const floor = enabled || moved ? floorAt(store, now) : seen.floor;
   const floorWhy = enabled
     ? 'disabled'
     : !moved

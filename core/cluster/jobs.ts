@@ -4,7 +4,7 @@ import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
-import { decodeJob, floorNow, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
+import { decodeJob, floorAt, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
 import { decode, JobValue } from './records.ts';
 
 export type { JobStore, StoredJob } from './job-record.ts';
@@ -164,11 +164,12 @@ function pastPause(record: JobRecord, now: number): JobRecord {
 
 /** Goes on with its schedule from now; what was paused is not made up for. */
 export function resumeJob(store: JobStore, id: JobId, condition: Condition = {}): Promise<Saved> {
-  return changeJob(store, id, condition, (record) =>
-    isPaused(record.paused, store.now())
-      ? { ...record, paused: null, floor: floorNow(store), floorWhy: 'paused' }
-      : pastPause(record, store.now()),
-  );
+  return changeJob(store, id, condition, (record) => {
+    const now = store.now();
+    return isPaused(record.paused, now)
+      ? { ...record, paused: null, floor: floorAt(store, now), floorWhy: 'paused' }
+      : pastPause(record, now);
+  });
 }
 
 /** Leaves one coming instant out. Refusals: `instant_past`, `instant_unknown`, `skips_full`. */
