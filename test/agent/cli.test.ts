@@ -111,10 +111,12 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
   it('says 125 for a run that was killed', async () => {
     await cli(['apply', '-'], { input: 'jobs: [{name: long, command: "echo up; sleep 60", killGrace: 0s}]' });
     const child = spawn(process.execPath, [main, 'run', 'long', '--follow'], { env: ours });
+    // Listened to from the start: the run may be dead, and its follower gone, before the killing command has ended.
+    const closed = new Promise((resolve) => child.once('close', resolve));
     await new Promise((resolve) => child.stdout.once('data', resolve));
     const [run] = JSON.parse((await cli(['show', 'long', '--json'])).out).running;
     assert.equal((await cli(['kill', run.id])).code, 0);
-    assert.equal(await new Promise((resolve) => child.once('close', resolve)), 125);
+    assert.equal(await closed, 125);
   });
 
   it('reads with --json what tables show, in every reading command', async () => {
