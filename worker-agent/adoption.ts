@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { type Batcher, batcher, type Piece } from '#core/cluster/batch.ts';
 import { adopt } from '#core/cluster/finish.ts';
 import { splitKey } from '#core/cluster/keys.ts';
-import { decode, RunningValue } from '#core/cluster/records.ts';
+import { decode, type KillValue, RunningValue } from '#core/cluster/records.ts';
 import { stillRegistered } from '#core/cluster/registration.ts';
 import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
@@ -85,7 +85,7 @@ export function createAdoption(
     events.emit({ type: 'run.adopted', run: one.run, phase: process?.phase ?? 'unknown' });
     if (process?.startedAt != null) runs.started(one, process.startedAt);
     const asked = mirror.kills.get(one.run);
-    if (asked !== undefined && !endedByItself(process, asked.value.at)) runs.kill(one, asked.value);
+    if (asked !== undefined && !endedByItself(process, asked.value)) runs.kill(one, asked.value);
     if (process?.phase === 'ended' && process.end !== null) guard('ended', ended(one, process.end));
     // Not waited for: it may be a while until its time, and nothing is claimed before all is adopted.
     if (process?.phase !== 'ended' && process?.phase !== 'running') guard('resume', starter.resume(one));
@@ -202,12 +202,7 @@ export function createAdoption(
   };
 }
 
-/**
- * Whether a run that ended while no agent watched ended without our doing, though a kill was asked for. A ladder of an earlier life
- * shows in an exit by signal after the asking; any other status is the command's own.
- */
-function endedByItself(process: FoundRun | null, askedAt: number): boolean {
-  const end = process?.end ?? null;
-  if (end === null || end.how !== 'exited') return false;
-  return end.endedAt < askedAt || (end.exitCode ?? 0) <= 128;
+/** Whether a run that ended while no agent watched did so without our doing, though a kill was asked for: nobody had signed it. */
+function endedByItself(process: FoundRun | null, asked: KillValue): boolean {
+  return process?.phase === 'ended' && process.end?.how !== 'killed' && asked.signalledAt === null;
 }

@@ -1,5 +1,5 @@
 import type { Batcher } from '#core/cluster/batch.ts';
-import { type Following, finish, settleOwed } from '#core/cluster/finish.ts';
+import { type Following, finish, settleOwed, signKill } from '#core/cluster/finish.ts';
 import { decode, type KillValue, RunningValue } from '#core/cluster/records.ts';
 import { judge, nextAttempt } from '#core/decide/outcome.ts';
 import { durationMs } from '#core/model/duration.ts';
@@ -7,6 +7,7 @@ import { type JobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun, lateMs, type Run } from '#core/model/run.ts';
+import { sleep } from '#core/ports/clock.ts';
 import type { Entry, Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import type { RunEnd, RunPlan } from './runner.ts';
@@ -353,9 +354,14 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     const base = { by: asked.by, requestedAt: asked.at };
     const signal = asked.signal ?? one.spec.killSignal;
     const graceMs = asked.graceMs ?? durationMs(one.spec.killGrace);
+    const signalledAt = clock.now();
+    // Signed before it is done, so that a restarted agent knows whose signal ended the run; a store that is away holds no kill up for long.
+    const signed = finishes.submit(signKill(layout, one.job, one.run, asked, signalledAt));
+    guard('sign', signed);
+    await Promise.race([signed.catch(() => {}), sleep(clock, times.margin)]);
     one.record = {
       ...one.record,
-      kill: { ...base, signalledAt: clock.now(), confirmedAt: null, certain: null },
+      kill: { ...base, signalledAt, confirmedAt: null, certain: null },
     };
     guard('note', note(one.record));
     const { started: begun, ...report } = await runner.kill(one.run, { signal, graceMs });

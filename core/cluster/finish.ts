@@ -3,7 +3,7 @@ import type { Run } from '#core/model/run.ts';
 import { type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import type { Piece } from './batch.ts';
 import type { Layout } from './keys.ts';
-import type { OwedValue, RunningValue } from './records.ts';
+import type { KillValue, OwedValue, RunningValue } from './records.ts';
 
 /** A running key as its holder last saw it. */
 export interface RunBasis {
@@ -115,4 +115,16 @@ export function closeDead(
 /** Forgets an owed record that History has acknowledged. */
 export function settleOwed(layout: Layout, job: JobId, id: string): Piece {
   return { job, txn: { compare: [], then: [{ type: 'delete', key: layout.owing(id) }] } };
+}
+
+/** The worker's word that it has begun to signal: a kill whose ladder a dead agent began is told from one that nobody carried out. */
+export function signKill(layout: Layout, job: JobId, run: RunId, asked: KillValue, at: number): Piece {
+  const key = layout.kill(run);
+  return {
+    job,
+    txn: {
+      compare: [{ key, target: 'create', op: '>', revision: '0' }],
+      then: [{ type: 'put', key, value: JSON.stringify({ ...asked, signalledAt: at } satisfies KillValue) }],
+    },
+  };
 }
