@@ -44,6 +44,8 @@ export function check(evidence: Evidence): Violation[] {
   return [
     ...startsOnce(evidence),
     ...attemptsInOrder(evidence),
+    ...notAfterItsEnd(evidence),
+    ...firstRecordStays(evidence),
     ...neverEarly(evidence),
     ...claimedVersions(evidence),
     ...overlaps(evidence),
@@ -96,6 +98,26 @@ function attemptsInOrder(evidence: Evidence): Violation[] {
       });
   }
   return found;
+}
+
+/** Nothing starts whose key somebody has taken away before: it was closed, and another may run in its place. */
+function notAfterItsEnd({ stamps, log, layout }: Evidence): Violation[] {
+  return stamps.flatMap(({ run, start }) => {
+    const { group, name, worker } = parseRunId(run);
+    const key = layout.run(jobId(group, name), worker ?? oneLane, run);
+    const gone = log.changes.some(
+      ({ change, at }) => at < start && change.type === 'delete' && change.key === key,
+    );
+    return gone ? [{ property: 'P1', at: start, what: `${run} started after it had been closed` }] : [];
+  });
+}
+
+function firstRecordStays({ history, endAt }: Evidence): Violation[] {
+  return history.overwritten.map((run) => ({
+    property: 'P2',
+    at: endAt,
+    what: `the terminal record of ${run} was replaced by another`,
+  }));
 }
 
 function neverEarly({ stamps }: Evidence): Violation[] {

@@ -69,6 +69,8 @@ export class Host {
   remembered: Remembered | null = null;
   diskFull = false;
   asleep = false;
+  /** How long it was suspended in all, ms. */
+  slept = 0;
   #wallOffset = 0;
   #bootOffset = 100_000;
   readonly #timers = new Set<Timer>();
@@ -118,6 +120,7 @@ export class Host {
   suspend(ms: number): void {
     if (this.asleep) return;
     this.asleep = true;
+    this.slept += ms;
     const { time } = this.world;
     for (const timer of [...this.#timers]) {
       timer.cancel();
@@ -155,9 +158,16 @@ export class Life {
   paused = false;
   #waiting: (() => void)[] = [];
   readonly #onEnd: (() => void)[] = [];
+  /** A mistake for a test: its clocks stand still while the host sleeps, as the monotonic one does. */
+  readonly #blindToSleep: boolean;
 
-  constructor(host: Host) {
+  constructor(host: Host, blindToSleep = false) {
     this.host = host;
+    this.#blindToSleep = blindToSleep;
+  }
+
+  #unseen(): number {
+    return this.#blindToSleep ? this.host.slept : 0;
   }
 
   /** Calls `fn` as soon as this agent can take notice; never if it is dead by then. */
@@ -169,8 +179,8 @@ export class Life {
   }
 
   readonly clock: Clock = {
-    now: () => this.host.now(),
-    boot: () => this.host.boot(),
+    now: () => this.host.now() - this.#unseen(),
+    boot: () => this.host.boot() - this.#unseen(),
     after: (ms, fn) => {
       let open = true;
       const cancel = this.host.after(ms, () => this.deliver(() => open && fn()), true);

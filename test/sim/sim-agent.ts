@@ -15,6 +15,7 @@ import { type RunnerMistakes, simRunner } from './sim-runner.ts';
 export interface Mistakes extends RunnerMistakes {
   tamper?: Tamper;
   givesUp?: boolean;
+  blindToSleep?: boolean;
 }
 
 export interface SimAgentDeps {
@@ -41,7 +42,7 @@ export interface SimAgent {
 /** Starts the real agent on a simulated host. */
 export function startAgent(deps: SimAgentDeps): SimAgent {
   const { host, store, layout, weather, history, stamps, chance, mistakes } = deps;
-  const life = new Life(host);
+  const life = new Life(host, mistakes.blindToSleep);
   const connection = store.connect();
   const events = eventBus();
   events.on((event) => {

@@ -9,6 +9,10 @@ export interface RunnerMistakes {
   ignoresDeadline?: boolean;
   /** The wrapper starts without its own `claimed` marker. */
   ignoresMarker?: boolean;
+  /** Un-arming comes too late: the wrapper stays blocked on its gate. */
+  keepsArmed?: boolean;
+  /** Neither agent nor wrapper sees that the host slept. */
+  blindToSleep?: boolean;
   /** The pipe's end alone starts the command: no `go` is needed. */
   ignoresGo?: boolean;
 }
@@ -67,13 +71,16 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     if (process?.state === 'blocked') host.after(chance.between(0, 12), () => wake(process, go));
   }
 
+  /** What a wrapper reads as the time since boot. */
+  const uptime = () => (mistakes.blindToSleep ? host.boot() - host.slept : host.boot());
+
   /** The wrapper's own judgement. */
   function wake(process: Process, go: Go | null): void {
     if (host.processes.get(process.run) !== process) return;
     const files = host.files.get(process.run);
     const marked = files !== undefined && (mistakes.ignoresMarker || files.claimed !== null);
     const released = mistakes.ignoresGo ? (go ?? { deadlineBoot: Infinity, wall: host.now() }) : go;
-    const inTime = released !== null && (mistakes.ignoresDeadline || host.boot() < released.deadlineBoot);
+    const inTime = released !== null && (mistakes.ignoresDeadline || uptime() < released.deadlineBoot);
     if (files === undefined || !marked || !inTime || files.started !== null) gone(process);
     else {
       files.started = host.now();
@@ -246,9 +253,10 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     const files = host.files.get(run);
     if (life.dead || one === undefined || files === undefined) return false;
     if (one.phase === 'started' || files.started !== null) return false;
+    watched.delete(run);
+    if (mistakes.keepsArmed) return true;
     files.started = 'barred';
     one.phase = 'ended';
-    watched.delete(run);
     host.processes.get(run)?.die('signal');
     host.files.delete(run);
     await life.delay(chance.between(0, 3));
