@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -70,6 +71,22 @@ describe('runner: output, piece by piece', () => {
     assert.equal(end.bytes, 3 + 9 * 2_000);
     assert.ok(Buffer.byteLength(end.tail) <= 4_096 && Buffer.byteLength(end.tail) > 4_090);
     assert.ok(!end.tail.includes('\ufffd') && end.tail.endsWith('é€😀'));
+  });
+
+  it('reads no other file when it is closed in the middle of its last read', async () => {
+    const out = output(10_000_000);
+    const mine = 'mine '.repeat(500_000);
+    out.write(mine);
+    const tail = out.open();
+    const finished = tail.finish();
+    tail.close();
+    // The lowest free descriptor is given away again at once.
+    const other = output(0);
+    other.write('somebody else '.repeat(500_000));
+    const reused = openSync(other.file, 'r');
+    await finished;
+    closeSync(reused);
+    assert.ok(mine.startsWith(out.text()));
   });
 
   it('goes on with the head after a restart, and gives the same sums', async () => {

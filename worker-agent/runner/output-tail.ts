@@ -65,12 +65,12 @@ export class OutputTail {
     const fd = this.#fd;
     if (fd === null) return { bytes: this.#base, droppedBytes: this.#base - this.#handed, tail: '' };
     const bytes = this.#look(fd);
-    await this.#readOn(fd, bytes <= this.#max ? bytes : this.#headMax);
+    await this.#readOn(bytes <= this.#max ? bytes : this.#headMax);
     if (bytes > this.#max) {
       this.#next = Math.max(this.#next, bytes - (this.#max - this.#headMax));
-      await this.#readOn(fd, bytes);
+      await this.#readOn(bytes);
     }
-    const tail = summary(fd, this.#size);
+    const tail = this.#fd === null ? '' : summary(this.#fd, this.#size);
     this.close();
     return { bytes, droppedBytes: bytes - this.#handed, tail };
   }
@@ -110,9 +110,10 @@ export class OutputTail {
     );
   }
 
-  async #readOn(fd: number, until: number): Promise<void> {
-    while (this.#next < until) {
-      if (!this.#read(fd, Math.min(until, this.#next + stretchBytes))) return;
+  /** Ends early when it is closed meanwhile: the descriptor may be another file's by then. */
+  async #readOn(until: number): Promise<void> {
+    while (this.#fd !== null && this.#next < until) {
+      if (!this.#read(this.#fd, Math.min(until, this.#next + stretchBytes))) return;
       await turn();
     }
   }
