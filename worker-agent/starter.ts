@@ -1,7 +1,7 @@
 import { onTimeMs } from '#core/decide/due.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
 import { durationMs } from '#core/model/duration.ts';
-import type { AgentDeps, Guard } from './context.ts';
+import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { LiveRun, Runs } from './runs.ts';
@@ -41,7 +41,21 @@ export function createStarter(
   async function startNow(one: LiveRun): Promise<void> {
     if (one.inHand) return;
     one.inHand = true;
-    if (!(await start(one))) one.inHand = false;
+    if (await start(one)) return;
+    one.inHand = false;
+    lookAgain(one);
+  }
+
+  /**
+   * What was held back in the middle of its start is looked at until it has started or ended: the word that the lease is sure again
+   * may come while the start that finds it unsure is still under way.
+   */
+  function lookAgain(one: LiveRun): void {
+    timeline.at(clock.now() + times.margin, () => {
+      if (one.phase !== 'claimed' || one.killing !== null || one.inHand) return;
+      if (mine(one)) guard('resume', resume(one));
+      else lookAgain(one);
+    });
   }
 
   /** Whether it was let go. */
@@ -80,25 +94,18 @@ export function createStarter(
     return late <= onTimeMs || (one.spec.catchUp !== 'none' && late <= durationMs(one.spec.catchUpWindow));
   }
 
-  return {
-    mark,
-    barred,
-    startNow,
-    refuse,
-    /** A claimed run that has not started, found after a restart, a lost lease or a closed gate. */
-    async resume(one: LiveRun): Promise<void> {
-      if (one.inHand || !mine(one)) return;
-      if (!inTime(one) || one.starts >= maxStarts) {
-        await runner.disarm(one.run);
-        await runs.end(one, {
-          state: 'missed',
-          reason: 'claimed, but not started in time',
-          endedAt: clock.now(),
-        });
-        return;
-      }
-      await startNow(one);
-    },
-  };
+  /** A claimed run that has not started, found after a restart, a lost lease or a closed gate. */
+  async function resume(one: LiveRun): Promise<void> {
+    if (one.inHand || !mine(one)) return;
+    if (inTime(one) && one.starts < maxStarts) return await startNow(one);
+    await runner.disarm(one.run);
+    await runs.end(one, {
+      state: 'missed',
+      reason: 'claimed, but not started in time',
+      endedAt: clock.now(),
+    });
+  }
+
+  return { mark, barred, startNow, refuse, resume };
 }
 export type Starter = ReturnType<typeof createStarter>;

@@ -60,7 +60,12 @@ export function isOf(run: RunId, pid: number): boolean {
   return pid > 1 && tagOf(pid) === run && look(pid) !== null;
 }
 
-/** Cheap, and blind to recycled pids. */
+/** Blind to recycled pids. */
+export function isAlive(pid: number): boolean {
+  return look(pid) !== null;
+}
+
+/** Cheap, and blind to zombies and recycled pids. */
 export function isThere(pid: number): boolean {
   try {
     return process.kill(pid, 0);

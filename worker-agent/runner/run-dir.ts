@@ -115,8 +115,9 @@ export class RunDir {
 
   /** The wrapper's word for how the command ended: its status and when; null: none. */
   exit(): { code: number; at: number } | null {
-    const text = this.#text('exit')?.trim();
+    // Asked often and mostly not there: an error for that would cost ten times as much.
     const stat = statSync(this.file('exit'), { throwIfNoEntry: false });
+    const text = stat === undefined ? null : this.#text('exit')?.trim();
     return text && stat !== undefined ? { code: Number(text), at: Math.floor(stat.mtimeMs) } : null;
   }
 

@@ -3,14 +3,15 @@ import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import { isShort } from './faults.ts';
 import type { LiveProcess } from './live-process.ts';
-import { isOf, isThere } from './processes.ts';
+import { isAlive, isOf, isThere } from './processes.ts';
 
 /** Output must be readable elsewhere within 300 ms. */
 const everyMs = 50;
 /** A run that said nothing for this many looks is looked at every third time only. */
 const quietLooks = 20;
 /** The pid of an adopted run may have become a zombie, or somebody else: looked at every so many looks. */
-const thoroughLooks = 5;
+const zombieLooks = 5;
+const recycledLooks = 60;
 /** Output is read for so long at a stretch; the next look goes on. */
 const sliceMs = 10;
 
@@ -53,7 +54,7 @@ export function createWatch(
       slot += 1;
       if (one.phase === 'released') see.released(one);
       if (one.phase !== 'started') continue;
-      if (one.child === null && isGone(one, (round + slot) % thoroughLooks === 0)) see.gone(one);
+      if (one.child === null && isGone(one, round + slot)) see.gone(one);
       else if (one.quiet <= quietLooks || (round + slot) % 3 === 0) growing.push(one);
     }
     // Another one is first each time, so that nobody waits for ever behind those who write a lot.
@@ -70,10 +71,11 @@ export function createWatch(
     if (bytes > 0) events.emit({ type: 'run.output', run: one.plan.run, bytes });
   }
 
-  function isGone(one: LiveProcess, thorough: boolean): boolean {
-    const { run } = one.plan;
-    if (one.pid === null || !isThere(one.pid) || one.dir.exit() !== null) return true;
-    return thorough && !isOf(run, one.pid);
+  function isGone(one: LiveProcess, turn: number): boolean {
+    const { pid } = one;
+    if (pid === null || !isThere(pid) || one.dir.exit() !== null) return true;
+    if (turn % recycledLooks === 0) return !isOf(one.plan.run, pid);
+    return turn % zombieLooks === 0 && !isAlive(pid);
   }
 
   function arrange(): void {
