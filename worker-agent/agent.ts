@@ -7,6 +7,7 @@ import { sleep } from '#core/ports/clock.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
 import { type AgentDeps, times } from './context.ts';
+import { inOrder } from './in-order.ts';
 import { createKeeper } from './keeper.ts';
 import { createMirror, type MirroredJob } from './mirror.ts';
 import { createOrders } from './orders.ts';
@@ -28,14 +29,14 @@ const reportEvery = 5_000;
  * One host's agent: finds out which instants are its to decide, claims them, has them run, and sees each to its
  * record. `run` settles after `stop`, with living jobs left alive for the next start to adopt.
  */
-export function createAgent(deps: AgentDeps) {
+export function createAgent(given: AgentDeps) {
+  const deps = { ...given, runner: inOrder(given.runner) };
   const { settings, layout, clock, events, runner } = deps;
-  const since = clock.now();
   const ending = new AbortController();
   const timeline = createTimeline(clock);
   const kv = patientReads(deps.kv, again);
   const mirror = createMirror(deps);
-  const presence = createPresence(deps, since);
+  const presence = createPresence(deps);
   /** Jobs in which something has ended since the last turn: their orders are asked once for all. */
   const freed = new Set<JobId>();
 

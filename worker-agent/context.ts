@@ -19,12 +19,13 @@ export interface AgentSettings {
   switchesUser: boolean;
 }
 
-/**
- * What a restarted agent remembers of itself: the leases under which its registration may stand. Noted down before the
- * transaction that uses them, since its reply may be lost.
- */
+/** What a restarted agent remembers of itself. */
 export interface Remembered {
+  /** Under which its registration may stand. Noted down before the transaction that uses them, since its reply may be lost. */
   leases: LeaseId[];
+  /** When it became a worker (UTC ms) with these labels: what mode `all` has missed since then is its own to account for. */
+  since: number;
+  labels: Record<string, string>;
 }
 
 /** Everything an agent touches, handed in. */

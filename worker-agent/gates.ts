@@ -148,10 +148,9 @@ export function createGates(deps: GatesDeps) {
     for (const [run, refused] of results) {
       const lane = wanted.get(run);
       if (lane === undefined) continue;
-      if (gate.armed.get(lane)?.run !== run) {
-        // It left while it was being armed.
-        if (refused === null) deps.guard('disarm', runner.disarm(run));
-      } else if (refused === null) deps.events.emit({ type: 'run.armed', run });
+      // Who left while it was being armed is un-armed already.
+      if (gate.armed.get(lane)?.run !== run) continue;
+      if (refused === null) deps.events.emit({ type: 'run.armed', run });
       else {
         // It is claimed all the same: the start by itself says in the ledger why it can't be.
         gate.armed.delete(lane);

@@ -115,7 +115,7 @@ export function createPlanner(deps: PlannerDeps) {
 
   function verdictOf(lane: Lane, job: MirroredJob, now: number): Verdict {
     // Mode all counts from when this worker came, where it has not decided anything yet.
-    const { since } = presence;
+    const since = presence.since();
     const { floor, createdAt } = job.record;
     const record =
       lane.lane !== oneLane && lane.cursor === null

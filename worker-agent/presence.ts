@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { goAway, type Registration, register, rewrite } from '#core/cluster/registration.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { WorkerRecord } from '#core/model/worker.ts';
@@ -9,13 +10,14 @@ import { type AgentDeps, times } from './context.ts';
  * The agent's hold on its id: a leased registration, renewed by a loop of our own. It is lost at send time + TTL - margin
  * by boot time or by the wall clock, whichever is further: a suspended host's monotonic clock stands still.
  */
-export function createPresence(deps: AgentDeps, since: number) {
+export function createPresence(deps: AgentDeps) {
   const { kv, layout, clock, settings, events, memory } = deps;
   let mine: Registration | null = null;
   let sent = { boot: 0, wall: 0 };
   let lost = true;
   /** False between a new registration and the adoption of every run under it. */
   let adopted = true;
+  let since = clock.now();
 
   const record = (): WorkerRecord => ({
     id: settings.id,
@@ -44,7 +46,7 @@ export function createPresence(deps: AgentDeps, since: number) {
   let leases: LeaseId[] = [];
   async function remember(lease: LeaseId): Promise<void> {
     leases = [...leases.slice(-7), lease];
-    await memory.save({ leases });
+    await memory.save({ leases, since, labels: settings.labels });
   }
 
   /** One try to be registered; the standing registration when it isn't ours to take. */
@@ -62,7 +64,10 @@ export function createPresence(deps: AgentDeps, since: number) {
   return {
     /** Registers for the first time. What an earlier life of this data folder left standing is taken down first. */
     async enter(stop: AbortSignal): Promise<void> {
-      leases = (await memory.load())?.leases ?? [];
+      const known = await memory.load();
+      leases = known?.leases ?? [];
+      // With other labels it is another worker to the jobs that fit it now: they count from here.
+      if (known !== null && isDeepStrictEqual(known.labels, settings.labels)) since = known.since;
       let began = clock.boot();
       while (!stop.aborted) {
         try {
@@ -91,7 +96,7 @@ export function createPresence(deps: AgentDeps, since: number) {
     lastIncarnation: (): string | null => mine?.incarnation ?? null,
     /** Boot time (ms) after which nothing may be released on the strength of this lease. */
     deadlineBoot: (): number => clock.boot() + leftMs(),
-    since,
+    since: () => since,
 
     /**
      * Renews until `stop`. Under a new registration `adopt` comes before anything may be claimed on it. `reborn` comes after that, and

@@ -1,6 +1,13 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as v from 'valibot';
 import type { AgentDeps } from './context.ts';
+
+const Remembered = v.object({
+  leases: v.array(v.string()),
+  since: v.number(),
+  labels: v.record(v.string(), v.string()),
+});
 
 /** What an agent remembers of itself, in its data folder: agent.json, replaced as a whole. */
 export function rememberedIn(dir: string): AgentDeps['memory'] {
@@ -8,11 +15,8 @@ export function rememberedIn(dir: string): AgentDeps['memory'] {
   return {
     async load() {
       try {
-        const read: unknown = JSON.parse(await readFile(file, 'utf8'));
-        const leases = typeof read === 'object' && read !== null && 'leases' in read ? read.leases : null;
-        return Array.isArray(leases) && leases.every((lease) => typeof lease === 'string')
-          ? { leases }
-          : null;
+        const read = v.safeParse(Remembered, JSON.parse(await readFile(file, 'utf8')));
+        return read.success ? read.output : null;
       } catch {
         // Missing at the first start; torn by a crash it tells no more than that, and the old lease ends by itself.
         return null;

@@ -160,6 +160,22 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     );
   });
 
+  it('is called killed though the agent that signalled it was gone by its end', async () => {
+    const host = await new RunnerHost({}, dir).adopt();
+    hosts.push(host);
+    const slow = await host.begin('slow', {
+      command: `trap 'echo bye; until [ -e "$HOME/go" ]; do sleep 0.02; done; exit 143' TERM; echo up; while :; do sleep 0.02; done`,
+    });
+    await host.ledger.says(slow, 'up\n');
+    void host.runner.kill(slow, { signal: 'TERM', graceMs: 60_000 });
+    await host.ledger.says(slow, 'bye\n');
+    await host.restart();
+    assert.equal(host.found[0]?.phase, 'running');
+    go();
+    const end = await host.ended(slow);
+    assert.deepEqual([end.how, end.exitCode, end.signal], ['killed', null, 'TERM']);
+  });
+
   it('vanished: the wrapper was killed, no status is left, and it is noticed soon', async () => {
     await killedAfter('output');
     const { host } = await next();

@@ -31,6 +31,8 @@ export interface RunFiles {
   /** Who made `started` first: the wrapper (wall ms), or the agent, so that it never starts. */
   started: number | 'barred' | null;
   exit: { code: number; at: number } | null;
+  /** Why our ladder went for it. */
+  ending: 'killed' | 'timed_out' | null;
 }
 
 /** A wrapper or a command, alive. */

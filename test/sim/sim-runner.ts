@@ -201,6 +201,8 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
     one.ending ??= why;
+    const files = host.files.get(one.plan.run);
+    if (files !== undefined && !host.diskFull) files.ending ??= one.ending;
     one.killing ??= climb(one.plan.run, one.ending, signal, graceMs);
     return one.killing;
   }
@@ -238,6 +240,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     files.started ??= 'barred';
     if (files.started === 'barred') return { ...base, phase: claimed === null ? 'armed' : 'claimed' };
     const one = watch(plan, 'released');
+    one.ending = files.ending;
     const process = host.processes.get(run);
     if (process !== undefined) {
       arrangeTimeout(one, files.started);
@@ -279,7 +282,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
           results.set(plan.run, { code: 'disk_full', reason: 'no room on the disk' });
           continue;
         }
-        host.files.set(plan.run, { plan, claimed: null, started: null, exit: null });
+        host.files.set(plan.run, { plan, claimed: null, started: null, exit: null, ending: null });
         const process: Process = {
           run: plan.run,
           state: 'blocked',

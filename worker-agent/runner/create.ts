@@ -69,6 +69,8 @@ export function createRunner(options: RunnerOptions): Runner {
   /** Ends that wait until a burst has started, and until when (boot time) at most. */
   const held: LiveProcess[] = [];
   let burstUntil = 0;
+  /** When the event loop was last given its turn (boot time). */
+  let slice = clock.boot();
   const watch = createWatch(live, { clock, events }, { released: noteStart, gone: wrapperGone, looked });
 
   function track(
@@ -114,9 +116,20 @@ export function createRunner(options: RunnerOptions): Runner {
     name: string,
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
+    if (one.ending === null) noteEnding(one, why);
     one.ending ??= why;
     one.killing ??= climb(one.plan.run, one.pid, { signal: `SIG${name}` as NodeJS.Signals, graceMs }, ladder);
     return one.killing;
+  }
+
+  function noteEnding(one: LiveProcess, why: 'killed' | 'timed_out'): void {
+    try {
+      one.dir.keepEnding(why);
+    } catch (error) {
+      // A kill does not wait for room on the disk: only an agent that dies before the run could have used the note.
+      if (!isDiskFull(error) && !isShort(error)) throw error;
+      events.emit({ type: 'disk.full', path: one.dir.path, error });
+    }
   }
 
   function wrapperGone(one: LiveProcess): void {
@@ -205,6 +218,7 @@ export function createRunner(options: RunnerOptions): Runner {
   async function takeUp({ plan, dir, found, pid }: Remains): Promise<FoundRun> {
     if (found.phase === 'armed' || found.phase === 'claimed') return { ...found, end: null };
     const one = track(plan, { dir, child: null, pid, pipe: null, phase: 'released' }, openOutput(dir));
+    one.ending = dir.ending();
     if (found.phase === 'running') {
       begin(one, found.startedAt ?? clock.now());
       return { ...found, startedAt: one.startedAt, end: null };
@@ -333,9 +347,8 @@ export function createRunner(options: RunnerOptions): Runner {
     },
   };
 
-  /** Does it for all, one after the other, and lets the event loop go on in between. */
+  /** Does it for all, one after the other, and lets the event loop go on in between: also where many calls bring one each. */
   async function sliced<T>(items: readonly T[], act: (item: T) => unknown): Promise<void> {
-    let slice = clock.boot();
     for (const item of items) {
       await act(item);
       if (clock.boot() - slice < sliceMs) continue;

@@ -22,10 +22,10 @@ export interface Claim {
   claimedAt: number;
 }
 
-type Name = 'run.json' | 'stdin' | 'output' | 'cut' | 'claimed' | 'started' | 'exit';
+type Name = 'run.json' | 'stdin' | 'output' | 'cut' | 'claimed' | 'started' | 'ending' | 'exit';
 
 /**
- * One run's directory: run.json (the plan), stdin, output, claimed, started, exit. Everything a restarted agent needs to know of
+ * One run's directory: run.json (the plan), stdin, output, claimed, started, ending, exit. Everything a restarted agent needs to know of
  * the run is in it. Only the agent's user may look inside.
  */
 export class RunDir {
@@ -119,6 +119,17 @@ export class RunDir {
     const stat = statSync(this.file('exit'), { throwIfNoEntry: false });
     const text = stat === undefined ? null : this.#text('exit')?.trim();
     return text && stat !== undefined ? { code: Number(text), at: Math.floor(stat.mtimeMs) } : null;
+  }
+
+  /** Why our ladder went for it, also in an earlier life of the agent; null: it did not. */
+  ending(): 'killed' | 'timed_out' | null {
+    const why = this.#text('ending');
+    return why === 'killed' || why === 'timed_out' ? why : null;
+  }
+
+  /** Kept before the first signal: afterwards an exit status of 128 + n does not tell whose signal it was. */
+  keepEnding(why: 'killed' | 'timed_out'): void {
+    writeFileSync(this.file('ending'), why, { mode: 0o600 });
   }
 
   /** Two numbers that output-tail.ts keeps about a truncated output. */
