@@ -13,7 +13,7 @@ const types: Record<string, string> = {
   '.map': 'application/json',
 };
 
-/** The built site of a folder, read once; null where none was built. Every path without a file is the page itself, for deep links. */
+/** The built site of a folder, read once; null where none was built. Every path of the page's own is the page, for deep links. */
 export function siteFrom(folder: URL): ((path: string) => SiteFile | null) | null {
   const root = fileURLToPath(folder);
   if (!existsSync(join(root, 'index.html'))) return null;
@@ -30,9 +30,12 @@ export function siteFrom(folder: URL): ((path: string) => SiteFile | null) | nul
     });
   }
   const page = files.get('/index.html') ?? null;
-  return (path) =>
-    files.get(path) ??
-    (/^\/(api|job|worker|metrics|docs|openapi)\b/.test(path) || extname(path) !== '' ? null : page);
+  return (path) => {
+    const ours = /^\/(api|job|worker|metrics|docs|openapi)\b/.test(path);
+    // Files lie at the top only: further down a dot is part of a run's id or of a job's name.
+    const missing = path.lastIndexOf('/') === 0 && extname(path) !== '';
+    return files.get(path) ?? (ours || missing ? null : page);
+  };
 }
 
 /** A file of the site, or 304 where the browser has it already. */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { type Kv, KvError } from '#core/ports/kv.ts';
+import { siteFrom } from '#functions/site.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { type Api, makeApp } from './make-app.ts';
 
@@ -248,5 +253,43 @@ describe("the site's files", () => {
     assert.equal(again.status, 304);
     assert.equal((await api.ask('GET', '/other', { as: null })).json.code, 'route_not_found');
     assert.equal((await api.request('POST', '/', { as: null })).status, 404);
+  });
+
+  it('are the page for every address of the page, dots in names included, and nothing for what is not there', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cronfleet-site-'));
+    writeFileSync(join(folder, 'index.html'), '<page>');
+    writeFileSync(join(folder, 'main-1.js'), 'js');
+    try {
+      const site = siteFrom(pathToFileURL(`${folder}/`));
+      api = await makeApp(site === null ? {} : { site });
+      const said = async (path: string) => (await api.app.request(path)).text();
+      for (const path of [
+        '/',
+        '/workers',
+        '/jobs/default/backup.sh',
+        '/runs/default~a~20261126T063400.000Z~1',
+        '/jobs/default/main-1.js',
+      ])
+        assert.equal(await said(path), '<page>', path);
+      assert.equal(await said('/main-1.js'), 'js');
+      for (const path of [
+        '/main-2.js',
+        '/favicon.ico',
+        '/..%2fpackage.json',
+        '/%2e%2e/package.json',
+        '//etc/passwd',
+        '/index.html/../../package.json',
+        '/api/v1/nothing',
+        '/job/nothing',
+        '/docs/x',
+      ]) {
+        const text = await said(path);
+        assert.ok(/route_not_found/.test(text) || text === '<page>', `${path}: ${text}`);
+      }
+      for (const path of ['/main-2.js', '/favicon.ico', '/api/v1/nothing', '/job/nothing'])
+        assert.match(await said(path), /route_not_found/, path);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
