@@ -143,7 +143,15 @@ export function expectedOf(issue: v.BaseIssue<unknown>): string {
     min_value: `at least ${issue.expected?.replace('>=', '')}`,
     integer: 'a whole number',
   };
-  return limits[issue.type] ?? issue.expected ?? said;
+  return limits[issue.type] ?? (issue.expected === null ? said : inWords(issue.expected));
+}
+
+/** `("a" | "b" | "c")`, as valibot writes choices, as people do. */
+function inWords(expected: string): string {
+  const choices = /^\((.+)\)$/.exec(expected)?.[1]?.split(' | ') ?? [];
+  if (choices.length < 2) return expected;
+  const words = choices.map((choice) => /^"(.*)"$/.exec(choice)?.[1] ?? choice);
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
 /** A value as a message shows it. */

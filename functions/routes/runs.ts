@@ -50,7 +50,7 @@ const listQuery = v.strictObject({
 
 const killBody = v.strictObject({
   signal: v.optional(v.nullable(v.picklist(signalNames)), null),
-  grace: v.optional(v.nullable(duration(0, 3_600_000, 'expected a duration of at most 1h')), null),
+  grace: v.optional(v.nullable(duration(0, 3_600_000, 'expected a duration such as 10s, at most 1h')), null),
 });
 
 /** Takes an order back whose run has not been taken. Null: it has, meanwhile. */

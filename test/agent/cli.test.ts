@@ -96,6 +96,17 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     assert.match(out, /2 taken over.*nothing was done/);
   });
 
+  it('does not take the users of a system table for commands', async () => {
+    const table = '25 6 * * * root test -x /bin/x\n@daily nobody true\n';
+    const refused = await cli(['import', '-'], { input: table });
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(refused.err, /-:1: .*root.*--system.*--user/);
+    assert.equal((await cli(['import', '--system', '--dry-run', '-'], { input: table })).code, 0);
+    assert.equal((await cli(['import', '--user', 'nobody', '--dry-run', '-'], { input: table })).code, 0);
+    const mixed = `${table}@daily true\n`;
+    assert.equal((await cli(['import', '--dry-run', '-'], { input: mixed })).code, 0);
+  });
+
   it('ends a followed run with the code of the job, 124 for a timeout', async () => {
     const jobs =
       "jobs: [{name: three, command: 'echo a; printf b; exit 3'}, {name: slow, command: sleep 60, timeout: 1s, killGrace: 0s}]";
@@ -156,6 +167,16 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const bad = await cli(['apply', '-'], { input: 'jobs: [{name: a b, command: x}, {name: c}]' });
     assert.equal(bad.code, 1);
     assert.match(bad.err, /jobs\.0\.name: "a b"[\s\S]*jobs\.1\.command/);
+    const state = await cli(['runs', '--state', 'bad']);
+    assert.match(
+      state.err,
+      /state: "bad" is not valid; expected waiting, claimed, .*, missed or cancelled\n/,
+    );
+    const nobody = await cli(['runs', 'nope']);
+    assert.deepEqual([nobody.code, nobody.out], [1, '']);
+    assert.match(nobody.err, /default\/nope"\n {2}cronfleet ls/);
+    await cli(['apply', '-'], { input: 'jobs: [{name: idle, command: x}]' });
+    assert.equal((await cli(['runs', 'idle'])).code, 0);
   });
 
   it('does not send the local token to another server', async () => {
@@ -185,6 +206,11 @@ describe('a wrong call of the command line', () => {
       [['next', '* * * * *', '--count', '0'], /--count 0/],
       [['agent'], /needs stores/],
       [['token', 'create', 'x'], /which role/],
+      [['help', 'shw'], /did you mean show\?/],
+      [['up', '--capacity', '-1'], /--capacity=-1/],
+      [['runs', '--limit'], /--limit: expected N/],
+      [['ls', '--json=yes'], /--json takes nothing/],
+      [['ls', '--url', 'foo'], /foo is no URL/],
     ] as const) {
       const { code, err, out } = await cli([...args]);
       assert.deepEqual([code, out], [2, ''], args.join(' '));

@@ -36,11 +36,7 @@ export function readWords(command: Command, words: readonly string[]): Words {
     read = { args: positionals, flags: values as Words['flags'] };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    const unknown = /^Unknown option '(-*)([^']*)'/.exec(error.message);
-    const message = error.message.split(/\. |\n/)[0] ?? '';
-    if (unknown === null) throw new Usage(message);
-    const [, dashes = '', name = ''] = unknown;
-    throw new Usage(`there is no ${dashes}${name} here${meant(name, Object.keys(known), '--')}`);
+    throw wrongFlag(error.message, known, words);
   }
   if (read.flags.help === true) return read;
   const [least, most] = command.count;
@@ -50,6 +46,21 @@ export function readWords(command: Command, words: readonly string[]): Words {
       `${JSON.stringify(read.args[most])} is one word too many; expected ${command.words || 'none'}`,
     );
   return read;
+}
+
+/** What parseArgs found wrong, in our own words. */
+function wrongFlag(message: string, known: Readonly<Record<string, Flag>>, words: readonly string[]): Usage {
+  const [, said = '', dashes = '', name = ''] =
+    /^(Unknown option|Option) '(?:-\w, )?(-*)([^' ]*)/.exec(message) ?? [];
+  const flag = `${dashes}${name}`;
+  if (said === 'Unknown option')
+    return new Usage(`there is no ${flag} here${meant(name, Object.keys(known), '--')}`);
+  const value = known[name]?.value;
+  if (said === '') return new Usage(message.split(/\. |\n/)[0] ?? '');
+  if (value === undefined) return new Usage(`${flag} takes nothing`);
+  const given = words[words.indexOf(flag) + 1];
+  const hint = given === undefined ? '' : `; one that begins with - is written ${flag}=${given}`;
+  return new Usage(`${flag}: expected ${value}${hint}`);
 }
 
 /** `; did you mean X?`, where something known is near. */

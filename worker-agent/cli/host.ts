@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import type { Flavour } from '#core/crontab/input.ts';
 import { zoneNamed } from '#core/schedule/zone.ts';
 
@@ -51,6 +52,13 @@ function lookUp(user: string): string | null {
     // No such user, or no getent: the job says nothing of HOME then, and its start says what is wrong.
     return null;
   }
+}
+
+/** Whether a shell of cron's finds a program of this name. */
+export function isProgram(name: string): boolean {
+  return ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].some((folder) =>
+    existsSync(join(folder, name)),
+  );
 }
 
 /** Who runs this; null for a uid without a name. */

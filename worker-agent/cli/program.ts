@@ -22,27 +22,23 @@ export interface World {
 export async function program(argv: readonly string[], world: World): Promise<number> {
   const { terminal } = world;
   const [name, ...words] = argv;
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    const about = commands.find((one) => one.name === words[0]);
-    if (name === undefined) terminal.note(overview());
-    else terminal.write(about === undefined ? overview() : helpOf(about));
-    return name === undefined ? 2 : 0;
+  if (name === undefined) {
+    terminal.note(overview());
+    return 2;
+  }
+  if (name === 'help' || name === '--help' || name === '-h') {
+    const [word] = words;
+    const about = commands.find((one) => one.name === word);
+    if (word !== undefined && about === undefined) return noCommand(word, terminal);
+    terminal.write(about === undefined ? overview() : helpOf(about));
+    return 0;
   }
   if (name === '--version' || name === '-v' || name === 'version') {
     terminal.line(version);
     return 0;
   }
   const command = commands.find((one) => one.name === name);
-  if (command === undefined) {
-    const near = meant(
-      name,
-      commands.map((one) => one.name),
-    );
-    terminal.note(
-      `cronfleet: there is no command ${JSON.stringify(name)}${near}\ncronfleet --help lists them`,
-    );
-    return 2;
-  }
+  if (command === undefined) return noCommand(name, terminal);
   try {
     const { args, flags } = readWords(command, words);
     if (flags.help === true) {
@@ -53,6 +49,15 @@ export async function program(argv: readonly string[], world: World): Promise<nu
   } catch (error) {
     return complain(error, command, terminal);
   }
+}
+
+function noCommand(name: string, { note }: Terminal): number {
+  const near = meant(
+    name,
+    commands.map((one) => one.name),
+  );
+  note(`cronfleet: there is no command ${JSON.stringify(name)}${near}\ncronfleet --help lists them`);
+  return 2;
 }
 
 function contextOf(

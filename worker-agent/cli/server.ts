@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readClientFile } from '../client-file.ts';
 import { type Api, apiClient, Unreachable } from './api-client.ts';
+import { Usage } from './command.ts';
 
 export interface ServerNames {
   url?: string | undefined;
@@ -21,7 +22,7 @@ export function findServer({ url, token, data }: ServerNames, fetcher: typeof fe
       `no server is known: nothing was left in ${data}. Start one with: cronfleet up (npm start), or name one: CRONFLEET_URL and CRONFLEET_TOKEN`,
     );
   if (!/^https?:\/\/[^/]/.test(where))
-    throw new Unreachable(`${where} is no URL; expected one such as http://127.0.0.1:8787`);
+    throw new Usage(`${where} is no URL; expected one such as http://127.0.0.1:8787`);
   const pass = token ?? (left?.url === where ? left.token : undefined);
   if (pass === undefined)
     throw new Unreachable(

@@ -5,7 +5,7 @@ import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { zoneNamed } from '#core/schedule/zone.ts';
 import { type Command, type Context, jsonFlag, Usage } from '../command.ts';
 import { type CrontabFile, crontabFiles } from '../crontab-files.ts';
-import { flavourHere, homeOf, machineZone, whoAmI } from '../host.ts';
+import { flavourHere, homeOf, isProgram, machineZone, whoAmI } from '../host.ts';
 import { plain, shorten, table } from '../terminal.ts';
 import { applyAll, type Change } from './apply.ts';
 
@@ -82,7 +82,21 @@ async function readTable(
   const kind = system || file.kind === 'system' ? 'system' : 'user';
   const owner = kind === 'system' ? undefined : (text('user') ?? file.owner ?? whoAmI()?.name);
   const read = file.read === null ? await terminal.input() : file.read;
-  return parseCrontab(read, { ...shared, kind, ...(owner === undefined ? {} : { owner }) });
+  const table = parseCrontab(read, { ...shared, kind, ...(owner === undefined ? {} : { owner }) });
+  if (kind === 'user' && file.owner === undefined && text('user') === undefined) checkUsers(file.path, table);
+  return table;
+}
+
+/** A system table that was read as a user's would run `root test -x ...`. Refusal where every line's first word is a user and no program. */
+function checkUsers(path: string, { jobs }: Crontab): void {
+  const words = jobs.map(({ job }) => /^(\S+)\s+\S/.exec(job.command ?? '')?.[1] ?? '');
+  const [first = ''] = words;
+  if (first === '' || !words.every((word) => word !== '' && !isProgram(word) && homeOf(word) !== null))
+    return;
+  throw new Refusal(
+    'table_kind_unclear',
+    `${path}:${jobs[0]?.line}: ${JSON.stringify(first)} is a user here and no program, as at the beginning of every command of this table; expected --system where each line names its user, or --user NAME where these are commands`,
+  );
 }
 
 /** What the server says of jobs.3 is said of the line that it came from. */

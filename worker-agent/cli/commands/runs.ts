@@ -55,6 +55,8 @@ export const runCommands: readonly Command[] = [
         limit: text('limit') ?? '20',
       };
       const { items } = (await context.api().get('/runs', query)) as { items: Run[] };
+      // Runs outlive their job; where there are none, the job itself may be what is not there.
+      if (items.length === 0 && args[0] !== undefined) await context.api().get(jobPath(args[0]));
       if (items.length === 0 && !context.has('json')) {
         terminal.note('no run is like that');
         return 0;
