@@ -46,6 +46,11 @@ const go = () => writeFileSync(join(dir, 'go'), '');
 const stamps = () => (existsSync(join(dir, 'stamps')) ? readFileSync(join(dir, 'stamps'), 'utf8') : '');
 const file = (name: string) => join(dir, 'runs', run, name);
 
+/** Killed, it can do nothing any more; but a busy host may take a moment to let it go. */
+async function wrapperGone(): Promise<void> {
+  while (tagged(run).length > 0) await new Promise(setImmediate);
+}
+
 /** Armed, claimed and released again, as the planner does with what has not started. */
 async function startAgain(host: RunnerHost): Promise<void> {
   const plan = planOf('job', { command, stdin: 'fed' });
@@ -72,7 +77,7 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     await killedAfter('arm');
     const { host, found } = await next();
     assert.deepEqual([found?.phase, found?.fence, found?.startedAt], ['armed', null, null]);
-    assert.deepEqual(tagged(run), []);
+    await wrapperGone();
     assert.equal(stamps(), '');
     await startAgain(host);
   });
@@ -82,7 +87,7 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     const { host, found } = await next();
     assert.deepEqual([found?.phase, found?.fence, found?.plan.job.stdin], ['claimed', '7', 'fed']);
     assert.ok(found?.claimedAt !== null);
-    assert.deepEqual(tagged(run), []);
+    await wrapperGone();
     assert.equal(stamps(), '');
     await startAgain(host);
   });
@@ -118,7 +123,8 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
   it('ended while nobody looked: end, status and output are told', async () => {
     await killedAfter('output');
     go();
-    while (!existsSync(file('exit')) || tagged(run).length > 0) await new Promise(setImmediate);
+    while (!existsSync(file('exit'))) await new Promise(setImmediate);
+    await wrapperGone();
     const { host, found } = await next();
     assert.deepEqual([found?.phase, found?.end?.how, found?.end?.exitCode], ['ended', 'exited', 7]);
     assert.deepEqual([found?.end?.bytes, found?.end?.tail], [8, 'one\ntwo\n']);
@@ -186,10 +192,19 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     assert.ok(host.clock.boot() - at < 1_000);
   });
 
+  it('ends what is left of a run whose wrapper was shot while nobody looked', async () => {
+    await killedAfter('output');
+    process.kill(Number(readFileSync(file('started'), 'utf8')), 'SIGKILL');
+    const { host, found } = await next();
+    assert.equal(found?.phase, 'running');
+    assert.equal((await host.ended(run)).how, 'vanished');
+    assert.deepEqual(tagged(run), []);
+  });
+
   it('is not taken in by a recycled pid', async () => {
     await killedAfter('output');
     for (const pid of tagged(run)) process.kill(pid, 'SIGKILL');
-    while (tagged(run).length > 0) await new Promise(setImmediate);
+    await wrapperGone();
     writeFileSync(file('started'), `${process.pid}\n`);
     const { found } = await next();
     assert.deepEqual([found?.phase, found?.end?.how], ['ended', 'vanished']);

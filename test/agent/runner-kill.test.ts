@@ -128,6 +128,18 @@ for (const cgroups of [undefined, 'none'] as const)
       for (const pid of left) process.kill(pid, 'SIGKILL');
     });
 
+    it('ends what is left of a run whose wrapper somebody shot', async () => {
+      const run = await host.begin('orphaned', {
+        command: `(setsid sh -c '${sleeper('one')}' &); trap '' TERM; echo up $$; kill -9 $PPID; while :; do sleep 300; done`,
+        killGrace: '200ms',
+      });
+      const end = await host.ended(run);
+      assert.deepEqual([end.how, end.exitCode], ['vanished', null]);
+      assert.equal(end.reason, 'its wrapper was ended by SIGKILL, and what was left of it with it');
+      assert.deepEqual(tagged(run), []);
+      assert.notDeepEqual(tagged(bystander), []);
+    });
+
     it('asked twice is the same as once', async () => {
       const run = await host.begin('twice', { command: deaf('up') });
       await host.ledger.says(run, 'up ');

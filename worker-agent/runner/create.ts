@@ -17,7 +17,7 @@ import { armRefusal, isDiskFull, isShort } from './faults.ts';
 import { findRun, openOutput, type Remains } from './found.ts';
 import { Gates } from './gates.ts';
 import { climb } from './kill-ladder.ts';
-import { endOf, type LiveProcess } from './live-process.ts';
+import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
 import { createProcesses, isOf, membersOf, signal } from './processes.ts';
 import { RunDir } from './run-dir.ts';
@@ -152,7 +152,13 @@ export function createRunner(options: RunnerOptions): Runner {
     one.phase = 'ended';
     one.cancelTimeout?.();
     // A killed run has ended when nothing of it lives: what it still writes while it is being killed belongs to it.
-    if (one.ending !== null) await one.killing;
+    if (one.ending === null && isLost(one)) {
+      // Somebody shot the wrapper alone: the command would live on, unseen, beside the next run.
+      const { killSignal, killGrace } = one.plan.job;
+      const how = { signal: `SIG${killSignal}` as NodeJS.Signals, graceMs: durationMs(killGrace) };
+      one.killing ??= climb(one.plan.run, one.pid, how, ladder);
+    }
+    await one.killing;
     const result = await surelyEnd(one);
     if (stopping.signal.aborted) return;
     live.delete(one.plan.run);

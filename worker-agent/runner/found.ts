@@ -54,6 +54,9 @@ export function findRun(
     return remains('running', pid);
   // A marker that its maker had no time to write: it ended before it started anything.
   if (barred || (sameBoot && dir.startedAt() === null)) return remains(claim === null ? 'armed' : 'claimed');
+  // Its wrapper was shot, and what that left lives on: it is there to be ended.
+  if (sameBoot && dir.exit() === null && membersOf(host.processes, plan.run, pid).length > 0)
+    return remains('running');
   return remains('ended');
 }
 

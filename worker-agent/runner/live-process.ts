@@ -39,6 +39,11 @@ export interface LiveProcess {
   setGone: () => void;
 }
 
+/** Whether its wrapper is gone without a word of how the command ended: the command itself may live. */
+export function isLost(one: LiveProcess): boolean {
+  return one.startedAt !== null && (one.exited?.code ?? null) === null && one.dir.exit() === null;
+}
+
 /** How a run ended whose wrapper is gone, from what that left; hands the rest of the output on. */
 export async function endOf(one: LiveProcess, now: number): Promise<RunEnd> {
   const { ending, exited, startedAt } = one;
@@ -59,7 +64,13 @@ export async function endOf(one: LiveProcess, now: number): Promise<RunEnd> {
     const signal = code === null ? 'KILL' : code > 128 ? (signalNames[code - 128] ?? null) : null;
     return { ...base, how: ending, endedAt, exitCode: signal === null ? code : null, signal };
   }
-  if (code === null) return { ...base, how: 'vanished', endedAt };
+  if (code === null) {
+    const by = exited?.signal ?? null;
+    return {
+      ...{ ...base, how: 'vanished', endedAt },
+      reason: by === null ? '' : `its wrapper was ended by ${by}, and what was left of it with it`,
+    };
+  }
   return { ...base, how: 'exited', endedAt, exitCode: code };
 }
 
