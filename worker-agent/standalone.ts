@@ -17,6 +17,7 @@ import { readClientFile, writeClientFile } from './client-file.ts';
 import { logEvent } from './event-log.ts';
 import { eventMetrics } from './event-metrics.ts';
 import { agentId, firstLine, hostFacts, hostLoad } from './host-facts.ts';
+import { logLine } from './log-lines.ts';
 import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
 import type { Settings } from './settings.ts';
@@ -45,7 +46,10 @@ export async function startStandalone(
   const clock = systemClock();
   const ids = systemIds();
   const events = eventBus();
-  const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const stderr = pino.destination({ dest: 2, sync: true });
+  // JSON for whatever collects it; lines for who started this in a terminal and looks on.
+  const lines = { write: (line: string) => void stderr.write(logLine(line)) };
+  const logger = pino({ level: settings.logLevel }, process.stderr.isTTY ? lines : stderr);
   events.on((event) => logEvent(logger, event));
 
   const kv = await openKv(settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`, clock);
