@@ -9,11 +9,13 @@ export function docsPage(routes: readonly Route[]) {
   );
   return html`<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>cronfleet API</title></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>cronfleet API</title></head>
 <body>
 <h1>cronfleet API</h1>
 <p>Send <code>Authorization: Bearer TOKEN</code>. Shapes and errors: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
-<table><thead><tr><th>Method</th><th>Path</th><th>Role</th><th></th></tr></thead><tbody>${rows}</tbody></table>
+<table><thead><tr><th>Method</th><th>Path</th><th>Role</th><th>What it does</th></tr></thead><tbody>
+<tr><td><code>GET</code></td><td><code>/api/v1/health</code></td><td>-</td><td>Whether it is well; open</td></tr>
+${rows}</tbody></table>
 </body>
 </html>`;
 }

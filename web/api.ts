@@ -54,7 +54,17 @@ export class Problem extends Error {
 
 /** Calls the API with this browser's token; `unauthorized` is told when that does not stand any more. */
 export function client(token: string, unauthorized: () => void) {
-  return async function call<T>(
+  async function refused(response: Response): Promise<Problem> {
+    if (response.status === 401) unauthorized();
+    const { code, detail, errors } = await response.json().catch(() => ({
+      code: 'unknown',
+      detail: `The server answered HTTP ${response.status}.`,
+      errors: [],
+    }));
+    return new Problem(response.status, code, detail, errors ?? []);
+  }
+
+  async function call<T>(
     method: string,
     path: string,
     how: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal } = {},
@@ -70,10 +80,22 @@ export function client(token: string, unauthorized: () => void) {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
-    const answer = await response.json();
-    if (response.ok) return answer as T;
-    if (response.status === 401) unauthorized();
-    throw new Problem(response.status, answer.code, answer.detail, answer.errors ?? []);
-  };
+    if (!response.ok) throw await refused(response);
+    return (await response.json()) as T;
+  }
+
+  /** Saves what a path answers as text under a file name; a link could not carry the token. */
+  async function download(path: string, name: string): Promise<void> {
+    const headers = { authorization: `Bearer ${token}`, accept: 'text/plain' };
+    const response = await fetch(`/api/v1${path}`, { headers });
+    if (!response.ok) throw await refused(response);
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  return { call, download };
 }
-export type Call = ReturnType<typeof client>;
+export type Client = ReturnType<typeof client>;

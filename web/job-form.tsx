@@ -1,22 +1,35 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
+import { namePattern } from '#core/model/ids.ts';
 import { type JobView, type Preview, Problem } from './api.ts';
-import { Fault, type Shared } from './parts.tsx';
+import { Fault, jobTitle, type Shared, useTitle } from './parts.tsx';
 
 const fields = ['command', 'schedule', 'timezone', 'timeout', 'user', 'cwd', 'description'] as const;
-const hints: Record<(typeof fields)[number], string> = {
-  command: 'run by /bin/sh',
-  schedule: 'such as */5 * * * *; empty: by hand only',
+const labels: Record<string, string> = {
+  name: 'Name',
+  group: 'Group',
+  command: 'Command',
+  schedule: 'Schedule',
+  timezone: 'Time zone',
+  timeout: 'Timeout',
+  user: 'User',
+  cwd: 'Working directory',
+  description: 'Description',
+};
+const hints: Record<string, string> = {
+  name: 'letters, digits, . _ -',
+  group: 'letters, digits, . _ -',
+  schedule: 'such as */5 * * * *; several with | between them; empty: by hand only',
   timezone: 'such as Europe/Berlin',
   timeout: 'such as 10m; empty: none',
   user: "empty: the agent's own",
-  cwd: 'empty: its home',
-  description: '',
+  cwd: "empty: the user's home",
 };
+/** What may have several lines, which an input would take out. */
+const lines = ['command', 'description'];
 
 function Field(props: {
   name: string;
-  label?: string;
   value: string;
   hint: string;
   error: string | undefined;
@@ -24,20 +37,28 @@ function Field(props: {
   readOnly?: boolean;
 }) {
   const { name, value, hint, error, set, readOnly = false } = props;
+  const shared = {
+    ...{ id: name, name, value, readOnly, class: `form-control ${error ? 'is-invalid' : ''}` },
+    ...{ autocapitalize: 'off' as const, autocomplete: 'off', spellcheck: false },
+    // Without these two there is no address to save it under.
+    required: name === 'name' || name === 'group',
+    'aria-invalid': error !== undefined,
+    'aria-describedby': `${name}-help`,
+  };
   return (
     <div class="mb-3">
-      <label class="form-label text-capitalize" for={name}>
-        {props.label ?? name}
+      <label class="form-label" for={name}>
+        {labels[name]}
       </label>
-      <input
-        id={name}
-        name={name}
-        class={`form-control ${error ? 'is-invalid' : ''}`}
-        value={value}
-        readOnly={readOnly}
-        onInput={(event) => set(event.currentTarget.value)}
-        aria-describedby={`${name}-help`}
-      />
+      {lines.includes(name) ? (
+        <textarea
+          {...shared}
+          rows={Math.min(12, value.split('\n').length)}
+          onInput={(event) => set(event.currentTarget.value)}
+        />
+      ) : (
+        <input {...shared} onInput={(event) => set(event.currentTarget.value)} />
+      )}
       <div id={`${name}-help`} class={error ? 'invalid-feedback' : 'form-text'}>
         {error ?? hint}
       </div>
@@ -45,8 +66,21 @@ function Field(props: {
   );
 }
 
+/** The other fields, from their JSON. */
+function othersOf(text: string): object {
+  try {
+    const read: unknown = JSON.parse(text.trim() === '' ? '{}' : text);
+    if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read;
+  } catch (error) {
+    throw new Error(`Everything else: is not JSON: ${error instanceof Error ? error.message : ''}`);
+  }
+  throw new Error('Everything else: expected fields in {}');
+}
+
 /** New and edit: the common fields by themselves, every other one as JSON beside them. */
 export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
+  const title = view === null ? 'New job' : `Edit ${jobTitle(view.job.group, view.job.name)}`;
+  useTitle(title);
   const [values, setValues] = useState<Record<string, string>>(() => {
     const job: Record<string, unknown> = { ...view?.job };
     return Object.fromEntries(
@@ -79,12 +113,17 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
     fault instanceof Problem ? fault.errors.find(({ path }) => path === name)?.message : undefined;
   const expr = values.schedule ?? '';
   const zone = values.timezone ?? 'UTC';
+  const named = namePattern.test(values.group ?? '') && namePattern.test(values.name ?? '');
+  const asked = {
+    ...{ expr, timezone: zone, dst: view?.job.dst ?? 'vixie', count: '3' },
+    // What H and a~b stand for goes by the job's name.
+    ...(named ? { job: `${values.group}/${values.name}` } : {}),
+  };
   const preview = useQuery({
-    queryKey: ['schedule', expr, zone],
+    queryKey: ['schedule', asked],
     enabled: expr.trim() !== '' && !expr.includes(' | '),
     retry: false,
-    queryFn: () =>
-      call<Preview>('GET', `/schedule?${new URLSearchParams({ expr, timezone: zone, count: '3' })}`),
+    queryFn: () => call<Preview>('GET', `/schedule?${new URLSearchParams(asked)}`),
   });
 
   async function save(event: Event) {
@@ -93,7 +132,7 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
       const text = (name: string) => (values[name]?.trim() === '' ? null : (values[name] ?? null));
       const schedule = text('schedule')?.split(' | ') ?? null;
       const body = {
-        ...JSON.parse(more === '' ? '{}' : more),
+        ...othersOf(more),
         command: text('command'),
         schedule: schedule?.length === 1 ? schedule[0] : schedule,
         timezone: text('timezone') ?? 'UTC',
@@ -102,7 +141,7 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
         cwd: text('cwd'),
         description: values.description ?? '',
       };
-      const path = `/jobs/${values.group}/${values.name}`;
+      const path = `/jobs/${encodeURIComponent(values.group ?? '')}/${encodeURIComponent(values.name ?? '')}`;
       await call('PUT', path, {
         body,
         headers: view === null ? { 'if-none-match': '*' } : { 'if-match': `"${view.revision}"` },
@@ -115,15 +154,14 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
 
   return (
     <form onSubmit={save}>
-      <h1 class="h3">{view === null ? 'New job' : `Edit ${view.job.name}`}</h1>
-      <Fault error={fault} />
+      <h1 class="h3">{title}</h1>
       <div class="row">
         {['name', 'group'].map((name) => (
           <div class="col-md-6" key={name}>
             <Field
               name={name}
               value={values[name] ?? ''}
-              hint="letters, digits, . _ -"
+              hint={hints[name] ?? ''}
               error={errorOf(name)}
               readOnly={view !== null}
               set={(value) => setValues({ ...values, [name]: value })}
@@ -136,7 +174,7 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
           <Field
             name={name}
             value={values[name] ?? ''}
-            hint={hints[name]}
+            hint={name === 'command' ? `run by ${view?.job.shell ?? '/bin/sh'}` : (hints[name] ?? '')}
             error={errorOf(name)}
             set={(value) => setValues({ ...values, [name]: value })}
           />
@@ -167,12 +205,14 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
         <summary>Everything else</summary>
         <textarea
           class="form-control font-monospace"
+          spellcheck={false}
           rows={18}
           aria-label="Other fields as JSON"
           value={more}
           onInput={(event) => setMore(event.currentTarget.value)}
         />
       </details>
+      <Fault error={fault} />
       <button type="submit" class="btn btn-primary">
         Save
       </button>{' '}

@@ -2,11 +2,12 @@ import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import type { JobView, Page, Run } from './api.ts';
 import { JobForm } from './job-form.tsx';
-import { Fault, may, Runs, type Shared, Time } from './parts.tsx';
+import { Fault, jobTitle, may, Runs, Schedule, type Shared, Time, useTitle } from './parts.tsx';
 
 export function JobPage(props: Shared & { group: string; name: string }) {
   const { call, me, go, group, name } = props;
-  const path = `/jobs/${group}/${name}`;
+  const path = `/jobs/${encodeURIComponent(group)}/${encodeURIComponent(name)}`;
+  useTitle(jobTitle(group, name));
   const [editing, setEditing] = useState<JobView | null>(null);
   const [fault, setFault] = useState<unknown>(null);
   const {
@@ -20,7 +21,8 @@ export function JobPage(props: Shared & { group: string; name: string }) {
   });
   const runs = useQuery({
     queryKey: ['runs', group, name],
-    queryFn: () => call<Page<Run>>('GET', `/runs?limit=30&job=${group}/${name}`),
+    queryFn: () =>
+      call<Page<Run>>('GET', `/runs?${new URLSearchParams({ limit: '30', job: `${group}/${name}` })}`),
     refetchInterval: 2_000,
   });
   const act = (method: string, at: string, then: (answer: { run?: string }) => void, body?: unknown) => () =>
@@ -42,10 +44,13 @@ export function JobPage(props: Shared & { group: string; name: string }) {
     );
   if (view === undefined) return <Fault error={error} />;
   const { job, paused, next, running } = view;
+  // An attempt that waits has no record in the list of runs yet.
+  const listed = new Set(runs.data?.items.map(({ id }) => id));
+  const waiting = running.filter(({ id }) => !listed.has(id));
   return (
     <>
       <div class="d-flex flex-wrap gap-2 mb-3 align-items-center">
-        <h1 class="h3 me-auto mb-0">{group === 'default' ? name : `${group}/${name}`}</h1>
+        <h1 class="h3 me-auto mb-0">{jobTitle(group, name)}</h1>
         {may(me, 'operator') && (
           <>
             <button
@@ -66,7 +71,7 @@ export function JobPage(props: Shared & { group: string; name: string }) {
             ) : (
               <button
                 type="button"
-                class="btn btn-outline-warning"
+                class="btn btn-outline-secondary"
                 onClick={act('POST', '/pause', () => void refetch(), {})}
               >
                 Pause
@@ -108,12 +113,13 @@ export function JobPage(props: Shared & { group: string; name: string }) {
       <dl class="row">
         <dt class="col-sm-2">Command</dt>
         <dd class="col-sm-10">
-          <code>{job.command ?? job.argv?.join(' ')}</code>
+          <code class="command">{job.command ?? job.argv?.join(' ')}</code>
+          {job.user !== null && <> as {job.user}</>}
         </dd>
         <dt class="col-sm-2">Schedule</dt>
         <dd class="col-sm-10">
-          <code>{job.schedule === null ? 'by hand' : String(job.schedule)}</code>{' '}
-          {job.schedule !== null && job.timezone}
+          <Schedule of={job.schedule} /> {job.schedule !== null && job.timezone}
+          {!job.enabled && <span class="badge text-bg-secondary">disabled</span>}
         </dd>
         <dt class="col-sm-2">Next</dt>
         <dd class="col-sm-10">
@@ -132,14 +138,9 @@ export function JobPage(props: Shared & { group: string; name: string }) {
           </>
         )}
       </dl>
-      {running.length > 0 && (
-        <>
-          <h2 class="h5">Running</h2>
-          <Runs runs={running} go={go} />
-        </>
-      )}
       <h2 class="h5">Runs</h2>
-      <Runs runs={runs.data?.items ?? []} go={go} />
+      <Fault error={runs.error} />
+      {runs.data && <Runs runs={[...waiting, ...runs.data.items]} go={go} />}
     </>
   );
 }

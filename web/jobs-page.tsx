@@ -1,9 +1,10 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import type { JobView, Page } from './api.ts';
-import { Fault, Link, may, type Shared, State, Until } from './parts.tsx';
+import { Fault, jobTitle, Link, may, Schedule, type Shared, State, Until, useTitle } from './parts.tsx';
 
 export function JobsPage({ call, me, go }: Shared) {
+  useTitle('Jobs');
   const [q, setQ] = useState('');
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1);
@@ -22,7 +23,7 @@ export function JobsPage({ call, me, go }: Shared) {
       <div class="d-flex gap-2 mb-3 align-items-center">
         <h1 class="h3 me-auto mb-0">Jobs</h1>
         <input
-          class="form-control w-auto"
+          class="form-control search"
           type="search"
           placeholder="Search"
           aria-label="Search jobs"
@@ -33,7 +34,7 @@ export function JobsPage({ call, me, go }: Shared) {
           }}
         />
         {may(me, 'editor') && (
-          <button type="button" class="btn btn-primary" onClick={() => go('/new')}>
+          <button type="button" class="btn btn-primary text-nowrap" onClick={() => go('/new')}>
             New job
           </button>
         )}
@@ -55,33 +56,17 @@ export function JobsPage({ call, me, go }: Shared) {
         <table class="table table-hover align-middle">
           <thead>
             <tr>
-              <th>Job</th>
-              <th>Schedule</th>
-              <th>Next</th>
-              <th>Last</th>
+              <th scope="col">Job</th>
+              <th scope="col" class="d-none d-md-table-cell">
+                Schedule
+              </th>
+              <th scope="col">Next</th>
+              <th scope="col">Last</th>
             </tr>
           </thead>
           <tbody>
-            {data?.items.map(({ job, next, last, paused, running }) => (
-              <tr key={`${job.group}/${job.name}`}>
-                <td>
-                  <Link to={`/jobs/${job.group}/${job.name}`} go={go}>
-                    {job.group === 'default' ? '' : `${job.group}/`}
-                    {job.name}
-                  </Link>{' '}
-                  {!job.enabled && <span class="badge text-bg-secondary">disabled</span>}
-                  {paused && <span class="badge text-bg-warning">paused</span>}
-                  {running.length > 0 && <span class="badge text-bg-primary">{running.length} running</span>}
-                </td>
-                <td>
-                  <code>{job.schedule === null ? 'by hand' : String(job.schedule)}</code>{' '}
-                  <small class="text-body-secondary">{job.schedule === null ? '' : job.timezone}</small>
-                </td>
-                <td>
-                  <Until at={next[0] ?? null} />
-                </td>
-                <td>{last === null ? '-' : <State of={last.state} />}</td>
-              </tr>
+            {data?.items.map((view) => (
+              <JobRow key={`${view.job.group}/${view.job.name}`} view={view} go={go} />
             ))}
           </tbody>
         </table>
@@ -107,5 +92,33 @@ export function JobsPage({ call, me, go }: Shared) {
         )}
       </div>
     </>
+  );
+}
+
+function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
+  const { job, next, last, paused, running } = view;
+  const schedule = (
+    <>
+      <Schedule of={job.schedule} />{' '}
+      <small class="text-body-secondary">{job.schedule === null ? '' : job.timezone}</small>
+    </>
+  );
+  return (
+    <tr>
+      <td>
+        <Link to={`/jobs/${job.group}/${job.name}`} go={go}>
+          {jobTitle(job.group, job.name)}
+        </Link>{' '}
+        {!job.enabled && <span class="badge text-bg-secondary">disabled</span>}
+        {paused && <span class="badge text-bg-warning">paused</span>}
+        {running.length > 0 && <span class="badge text-bg-primary">{running.length} running</span>}
+        <div class="d-md-none small">{schedule}</div>
+      </td>
+      <td class="d-none d-md-table-cell">{schedule}</td>
+      <td class="text-nowrap">
+        <Until at={next[0] ?? null} />
+      </td>
+      <td>{last === null ? '-' : <State of={last.state} />}</td>
+    </tr>
   );
 }

@@ -1,16 +1,17 @@
 import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/preact-query';
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { client, type Me } from './api.ts';
+import { type Client, client, type Me } from './api.ts';
 import { JobForm } from './job-form.tsx';
 import { JobPage } from './job-page.tsx';
 import { JobsPage } from './jobs-page.tsx';
-import { Fault, Link, type Shared } from './parts.tsx';
+import { Fault, Link, type Shared, useTitle } from './parts.tsx';
 import { RunPage } from './run-page.tsx';
 import { keepToken, tokenOf } from './session.ts';
 import { WorkersPage } from './workers-page.tsx';
 
 function SignIn({ reason, enter }: { reason: string; enter(token: string): void }) {
+  useTitle('');
   const [token, setToken] = useState('');
   return (
     <form
@@ -47,21 +48,53 @@ function SignIn({ reason, enter }: { reason: string; enter(token: string): void 
   );
 }
 
-function Signed({ call, signOut }: { call: Shared['call']; signOut(): void }) {
+/** The page that a path names. */
+function Page({ path, ...shared }: Shared & { path: string }) {
+  const [, section = '', first = '', second = '', ...more] = path.split('/').map(decoded);
+  if (more.length === 0) {
+    if (section === '') return <JobsPage {...shared} />;
+    if (section === 'workers' && first === '') return <WorkersPage {...shared} />;
+    if (section === 'new' && first === '') return <JobForm {...shared} view={null} />;
+    if (section === 'jobs' && second !== '') return <JobPage {...shared} group={first} name={second} />;
+    if (section === 'runs' && first !== '' && second === '') return <RunPage {...shared} run={first} />;
+  }
+  return <NoPage />;
+}
+
+function NoPage() {
+  useTitle('No such page');
+  return (
+    <>
+      <h1 class="h3">There is no such page</h1>
+      <p>Jobs and workers are by the links above.</p>
+    </>
+  );
+}
+
+/** A part of a path; what can't be decoded is nobody's name. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    // Typed by hand, or cut off: the page then says that there is none.
+    return part;
+  }
+}
+
+function Signed({ api, signOut }: { api: Client; signOut(): void }) {
   const [path, setPath] = useState(location.pathname);
   useEffect(() => {
     const back = () => setPath(location.pathname);
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
-  const { data: me, error } = useQuery({ queryKey: ['me'], queryFn: () => call<Me>('GET', '/me') });
+  const { data: me, error } = useQuery({ queryKey: ['me'], queryFn: () => api.call<Me>('GET', '/me') });
   const go = (to: string) => {
     history.pushState(null, '', to);
     setPath(to);
+    scrollTo(0, 0);
   };
   if (me === undefined) return <Fault error={error} />;
-  const shared: Shared = { call, me, go };
-  const [, section = '', first = '', second = ''] = path.split('/').map(decodeURIComponent);
   return (
     <>
       <nav class="navbar navbar-expand border-bottom mb-3" aria-label="Main">
@@ -77,26 +110,20 @@ function Signed({ call, signOut }: { call: Shared['call']; signOut(): void }) {
           <Link to="/workers" go={go}>
             Workers
           </Link>
-          <span class="ms-auto text-body-secondary">
+          <span class="ms-auto text-body-secondary d-none d-sm-inline">
             {me.name} ({me.role})
           </span>
-          <button type="button" class="btn btn-sm btn-outline-secondary" onClick={signOut}>
+          <button
+            type="button"
+            class="btn btn-sm btn-outline-secondary text-nowrap ms-auto ms-sm-0"
+            onClick={signOut}
+          >
             Sign out
           </button>
         </div>
       </nav>
       <main class="container">
-        {section === 'workers' ? (
-          <WorkersPage {...shared} />
-        ) : section === 'new' ? (
-          <JobForm {...shared} view={null} />
-        ) : section === 'jobs' ? (
-          <JobPage key={path} {...shared} group={first} name={second} />
-        ) : section === 'runs' ? (
-          <RunPage key={path} {...shared} run={first} />
-        ) : (
-          <JobsPage {...shared} />
-        )}
+        <Page key={path} {...api} me={me} go={go} path={path} />
       </main>
     </>
   );
@@ -106,12 +133,18 @@ function Site() {
   const [token, setToken] = useState(() => tokenOf(location, history));
   const [reason, setReason] = useState('');
   const queries = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry: 1 } } }), [token]);
+  useEffect(() => {
+    // The link of a new start, opened in a tab that is here already, changes no more than the fragment.
+    const linked = () => setToken(tokenOf(location, history));
+    addEventListener('hashchange', linked);
+    return () => removeEventListener('hashchange', linked);
+  }, []);
   const leave = (why: string) => {
     keepToken(null);
     setReason(why);
     setToken(null);
   };
-  const call = useMemo(
+  const api = useMemo(
     () => client(token ?? '', () => leave('That token does not stand (any more).')),
     [token],
   );
@@ -127,7 +160,7 @@ function Site() {
     );
   return (
     <QueryClientProvider client={queries}>
-      <Signed call={call} signOut={() => leave('')} />
+      <Signed api={api} signOut={() => leave('')} />
     </QueryClientProvider>
   );
 }

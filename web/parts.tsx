@@ -1,10 +1,9 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { Call, Me, Run } from './api.ts';
+import type { Client, Me, Run } from './api.ts';
 
 /** What every page gets. */
-export interface Shared {
-  call: Call;
+export interface Shared extends Client {
   me: Me;
   go(path: string): void;
 }
@@ -76,7 +75,8 @@ export function Link({
     <a
       href={to}
       onClick={(event) => {
-        if (event.ctrlKey || event.metaKey) return;
+        // A new tab or window is the browser's to open.
+        if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
         event.preventDefault();
         go(to);
       }}
@@ -95,10 +95,30 @@ export function Fault({ error }: { error: unknown }) {
   );
 }
 
+/** What the tab and a reader of the screen say of where one is. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = title === '' ? 'cronfleet' : `${title} · cronfleet`;
+  }, [title]);
+}
+
+/** A job as people call it: its group only where it is not the usual one. */
+export function jobTitle(group: string, name: string): string {
+  return group === 'default' ? name : `${group}/${name}`;
+}
+
+/** What a schedule says, as far as one line can. */
+export function Schedule({ of }: { of: string | string[] | null }) {
+  return of === null ? <>by hand</> : <code>{Array.isArray(of) ? of.join(' | ') : of}</code>;
+}
+
 export function may(me: Me, role: Me['role']): boolean {
   const order = ['viewer', 'operator', 'editor', 'admin'];
   return order.indexOf(me.role) >= order.indexOf(role);
 }
+
+/** Of a phone's width there is room for what became of it and when; the rest is on the run's own page. */
+const wide = 'd-none d-md-table-cell';
 
 export function Runs({ runs, go }: { runs: Run[]; go(path: string): void }) {
   if (runs.length === 0) return <p class="text-body-secondary">No runs yet.</p>;
@@ -107,39 +127,55 @@ export function Runs({ runs, go }: { runs: Run[]; go(path: string): void }) {
       <table class="table table-sm align-middle">
         <thead>
           <tr>
-            <th>State</th>
-            <th>Instant</th>
-            <th>Started</th>
-            <th>Took</th>
-            <th>Worker</th>
-            <th>Reason</th>
-            <th />
+            <th scope="col">State</th>
+            <th scope="col">Instant</th>
+            <th scope="col" class={wide}>
+              Started
+            </th>
+            <th scope="col">Took</th>
+            <th scope="col" class={wide}>
+              Worker
+            </th>
+            <th scope="col" class={wide}>
+              Reason
+            </th>
+            <th scope="col">Output</th>
           </tr>
         </thead>
         <tbody>
           {runs.map((run) => (
-            <tr key={run.id}>
-              <td>
-                <State of={run.state} />
-              </td>
-              <td>{run.instant === null ? run.trigger : <Time at={run.instant} />}</td>
-              <td>
-                <Time at={run.startedAt} />
-              </td>
-              <td>{run.durationMs === null ? '-' : `${(run.durationMs / 1_000).toFixed(2)} s`}</td>
-              <td>{run.worker ?? '-'}</td>
-              <td>{run.count > 1 ? `${run.count} instants: ${run.reason}` : run.reason}</td>
-              <td>
-                {run.startedAt === null && run.endedAt !== null ? null : (
-                  <Link to={`/runs/${run.id}`} go={go}>
-                    log
-                  </Link>
-                )}
-              </td>
-            </tr>
+            <RunRow key={run.id} run={run} go={go} />
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function RunRow({ run, go }: { run: Run; go(path: string): void }) {
+  const reason = run.count > 1 ? `${run.count} instants: ${run.reason}` : run.reason;
+  return (
+    <tr>
+      <td>
+        <State of={run.state} />
+        {reason !== '' && <div class="d-md-none small">{reason}</div>}
+      </td>
+      <td>{run.instant === null ? `by ${run.by ?? 'hand'}` : <Time at={run.instant} />}</td>
+      <td class={wide}>
+        <Time at={run.startedAt} />
+      </td>
+      <td class="text-nowrap">
+        {run.durationMs === null ? '-' : `${(run.durationMs / 1_000).toFixed(2)} s`}
+      </td>
+      <td class={wide}>{run.worker ?? '-'}</td>
+      <td class={wide}>{reason}</td>
+      <td>
+        {run.startedAt === null && run.endedAt !== null ? null : (
+          <Link to={`/runs/${run.id}`} go={go}>
+            log
+          </Link>
+        )}
+      </td>
+    </tr>
   );
 }

@@ -1,42 +1,58 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { LogPart, Run } from './api.ts';
-import { Fault, Link, may, type Shared, State, Time } from './parts.tsx';
+import { type LogPart, Problem, type Run } from './api.ts';
+import { Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
 import { asTerminal } from './terminal.ts';
 
 /** What a page holds of a log at most; the whole is a download. */
 const mostCharacters = 400_000;
 const open = ['waiting', 'claimed', 'running'];
+/** How long a log that was cut off waits before it goes on. */
+const againMs = 2_000;
 
-export function RunPage({ call, me, go, run }: Shared & { run: string }) {
+export function RunPage({ call, download, me, go, run }: Shared & { run: string }) {
+  useTitle(run);
   const [log, setLog] = useState('');
   const [fault, setFault] = useState<unknown>(null);
+  const path = `/runs/${encodeURIComponent(run)}`;
   const box = useRef<HTMLPreElement>(null);
   const { data, error, refetch } = useQuery({
     queryKey: ['run', run],
-    queryFn: () => call<Run>('GET', `/runs/${run}`),
+    queryFn: () => call<Run>('GET', path),
     refetchInterval: 1_000,
   });
 
   useEffect(() => {
     const stop = new AbortController();
     setLog('');
+    let from = 0;
+    let again: ReturnType<typeof setTimeout> | undefined;
     async function follow() {
-      for (let from = 0; !stop.signal.aborted; ) {
-        const part = await call<LogPart>('GET', `/runs/${run}/log?from=${from}&wait=20`, {
+      while (!stop.signal.aborted) {
+        const part = await call<LogPart>('GET', `${path}/log?from=${from}&wait=20`, {
           signal: stop.signal,
         });
+        setFault(null);
         const gap = part.droppedBytes > 0 ? `\n... ${part.droppedBytes} bytes were not kept ...\n` : '';
         setLog((text) => (text + gap + part.text).slice(-mostCharacters));
         if (part.done) return;
         from = part.next;
       }
     }
-    follow().catch((caught: unknown) => {
-      if (!stop.signal.aborted) setFault(caught);
-    });
-    return () => stop.abort();
-  }, [run]);
+    function start() {
+      follow().catch((caught: unknown) => {
+        if (stop.signal.aborted) return;
+        setFault(caught);
+        // The server may be starting again: the run lives on, and so does its log.
+        if (!(caught instanceof Problem) || caught.status >= 500) again = setTimeout(start, againMs);
+      });
+    }
+    start();
+    return () => {
+      stop.abort();
+      clearTimeout(again);
+    };
+  }, [path]);
 
   useEffect(() => {
     const pre = box.current;
@@ -46,13 +62,13 @@ export function RunPage({ call, me, go, run }: Shared & { run: string }) {
   }, [log]);
 
   if (data === undefined) return <Fault error={error} />;
-  const kill = () => call('POST', `/runs/${run}/kill`, { body: {} }).then(() => refetch(), setFault);
+  const kill = () => call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
   return (
     <>
       <div class="d-flex flex-wrap gap-2 mb-3 align-items-center">
         <h1 class="h4 me-auto mb-0">
           <Link to={`/jobs/${data.group}/${data.name}`} go={go}>
-            {data.name}
+            {jobTitle(data.group, data.name)}
           </Link>{' '}
           <State of={data.state} />
         </h1>
@@ -102,7 +118,27 @@ export function RunPage({ call, me, go, run }: Shared & { run: string }) {
           {data.worker ?? '-'}, attempt {data.attempt}
         </dd>
       </dl>
-      <pre ref={box} class="log border rounded p-2 bg-body-tertiary" role="log" aria-label="Output">
+      <div class="d-flex gap-2 align-items-center mb-2">
+        <h2 class="h5 mb-0 me-auto">Output</h2>
+        <small class="text-body-secondary">
+          {data.bytes} bytes{log.length >= mostCharacters && ', of which the end is shown'}
+        </small>
+        <button
+          type="button"
+          class="btn btn-sm btn-outline-secondary"
+          onClick={() => download(`${path}/log`, `${run}.log`).catch(setFault)}
+        >
+          Download
+        </button>
+      </div>
+      <pre
+        ref={box}
+        class="log border rounded p-2 bg-body-tertiary"
+        role="log"
+        aria-label="Output"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and who has no mouse scrolls it by keys.
+        tabIndex={0}
+      >
         {asTerminal(log)}
       </pre>
     </>

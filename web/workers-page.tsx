@@ -1,8 +1,12 @@
 import { useQuery } from '@tanstack/preact-query';
 import type { Page, Worker } from './api.ts';
-import { Fault, type Shared, Time } from './parts.tsx';
+import { Fault, type Shared, Time, useTitle } from './parts.tsx';
+
+/** For what a phone has no room for. */
+const wide = 'd-none d-md-table-cell';
 
 export function WorkersPage({ call }: Shared) {
+  useTitle('Workers');
   const { data, error } = useQuery({
     queryKey: ['workers'],
     queryFn: () => call<Page<Worker>>('GET', '/workers'),
@@ -16,13 +20,21 @@ export function WorkersPage({ call }: Shared) {
         <table class="table align-middle">
           <thead>
             <tr>
-              <th>Worker</th>
-              <th>State</th>
-              <th>Running</th>
-              <th>Labels</th>
-              <th>Version</th>
-              <th>Since</th>
-              <th>Last beat</th>
+              <th scope="col">Worker</th>
+              <th scope="col">State</th>
+              <th scope="col">Running</th>
+              <th scope="col" class={wide}>
+                Labels
+              </th>
+              <th scope="col" class={wide}>
+                Version
+              </th>
+              <th scope="col" class={wide}>
+                Since
+              </th>
+              <th scope="col" class={wide}>
+                Last beat
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -40,16 +52,16 @@ export function WorkersPage({ call }: Shared) {
                 <td>
                   {worker.running ?? '-'} of {worker.capacity}
                 </td>
-                <td>
+                <td class={wide}>
                   {Object.entries(worker.labels)
                     .map(([key, value]) => `${key}=${value}`)
                     .join(', ')}
                 </td>
-                <td>{worker.version}</td>
-                <td>
+                <td class={wide}>{worker.version}</td>
+                <td class={wide}>
                   <Time at={worker.since} />
                 </td>
-                <td>
+                <td class={wide}>
                   <Time at={worker.lastBeat} />
                 </td>
               </tr>

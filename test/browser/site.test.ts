@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -50,7 +50,7 @@ describe('the site in a real browser', {
   async function make(name: string, command: string, schedule = ''): Promise<void> {
     await page.getByRole('link', { name: 'Jobs' }).click();
     await page.getByRole('button', { name: 'New job' }).click();
-    await page.getByLabel('name', { exact: true }).fill(name);
+    await page.getByLabel('Name', { exact: true }).fill(name);
     await page.getByLabel('command').fill(command);
     await page.getByLabel('schedule').fill(schedule);
     await page.getByRole('button', { name: 'Save' }).click();
@@ -80,6 +80,53 @@ describe('the site in a real browser', {
     await page.getByText('succeeded').waitFor();
   });
 
+  it('shows a run by its address alone, and gives its output as a file', async () => {
+    await page.reload();
+    await page.getByRole('log').getByText('line 3').waitFor();
+    assert.match(await page.title(), /^default~counter~.* · cronfleet$/);
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Download' }).click(),
+    ]);
+    assert.match(download.suggestedFilename(), /^default~counter~.*\.log$/);
+    assert.equal(readFileSync(await download.path(), 'utf8'), 'line 1\nline 2\nline 3\n');
+  });
+
+  it('edits a job and leaves as it was what was not touched, lines of its command included', async () => {
+    await make('lines', 'echo one\necho two', '0 4 * * *');
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await page.getByLabel('Command').press('End');
+    await page.getByLabel('Command').pressSequentially(' and a half');
+    await page.getByLabel('Timeout').fill('5 minutes');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/timeout: "5 minutes"/)
+      .waitFor();
+    // What the server refused is the browser's to note, too.
+    complaints.length = 0;
+    await page.getByLabel('Timeout').fill('5m');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { name: 'Runs' }).waitFor();
+    const command = page.locator('code.command', { hasText: 'half' });
+    assert.match((await command.textContent()) ?? '', /^echo one.*\necho two.*$/);
+  });
+
+  it('fits a phone, page by page', async () => {
+    const whole = page.viewportSize();
+    await page.setViewportSize({ width: 390, height: 800 });
+    const base = new URL(page.url()).origin;
+    for (const path of ['/', '/new', '/jobs/default/counter', '/workers', '/nowhere/at/all']) {
+      await page.goto(base + path);
+      await page.getByRole('heading').first().waitFor();
+      const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+      assert.equal(over, 0, path);
+    }
+    await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+    await page.goto(`${base}/`);
+    if (whole !== null) await page.setViewportSize(whole);
+  });
+
   it('kills a run', async () => {
     await make('sleeper', 'echo up; sleep 300');
     await page.getByRole('button', { name: 'Run now' }).click();
@@ -104,6 +151,15 @@ describe('the site in a real browser', {
   it('shows the workers', async () => {
     await page.getByRole('link', { name: 'Workers' }).click();
     await page.getByText('live').waitFor();
+  });
+
+  it('signs out, and in again by a link in the tab that is open already', async () => {
+    const link = await page.evaluate("localStorage.getItem('cronfleet.token')");
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Token').waitFor();
+    await page.evaluate(`location.hash = 'token=${link}'`);
+    await page.getByRole('link', { name: 'Workers' }).waitFor();
+    assert.equal(new URL(page.url()).hash, '');
   });
 
   it('has had nothing to complain about', () => {
