@@ -9,6 +9,7 @@ import type { Entry, FollowEvent, Revision } from '#core/ports/kv.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
 import type { Schedule } from '#core/schedule/schedule.ts';
 import type { AgentDeps } from './context.ts';
+import { leanRecord } from './lean-record.ts';
 
 export interface MirroredJob {
   id: JobId;
@@ -65,7 +66,7 @@ export function createMirror({ kv, layout, events }: Pick<AgentDeps, 'kv' | 'lay
       const schedule = job.schedule === null ? null : scheduleOf(job);
       jobs.set(key.job, {
         id: key.job,
-        record: read.value,
+        record: leanRecord(read.value),
         mod: entry.mod,
         schedule,
         hash: before?.hash ?? hashOf(key.job),
@@ -137,7 +138,8 @@ export function createMirror({ kv, layout, events }: Pick<AgentDeps, 'kv' | 'lay
       const changed = new Set<string>();
       const note = (name: string | null) => name !== null && changed.add(name);
       if (event.type === 'list') {
-        const there = new Set(event.entries.map(({ key }) => key));
+        // The first list has nothing to compare itself with, and may be long.
+        const there = known.size === 0 ? known : new Set(event.entries.map(({ key }) => key));
         for (const key of known) if (!there.has(key)) note(remove(key));
         for (const entry of event.entries) note(add(entry));
       } else

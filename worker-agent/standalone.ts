@@ -22,6 +22,7 @@ import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
 import type { Settings } from './settings.ts';
 import { createLedger } from './shipper/create-ledger.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 export interface Standalone {
   /** Where it serves, without the token. */
@@ -41,6 +42,7 @@ export async function startStandalone(
   settings: Settings,
   host: { version: string; site: ((path: string) => SiteFile | null) | null },
 ): Promise<Standalone> {
+  keepYoungHeapSmall();
   const data = settings.data;
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const clock = systemClock();

@@ -5,6 +5,7 @@ import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/k
 import { decodeJob, type JobStore, recordOf, type StoredJob, same } from './job-record.ts';
 import { pageOfJobs } from './jobs.ts';
 import { readMany } from './read-many.ts';
+import { encodeJob } from './records.ts';
 
 export interface Applied {
   id: JobId;
@@ -119,8 +120,7 @@ async function slices(
     const key = store.layout.job(id);
     const record =
       job && (await recordOf(store, seen?.record ?? null, { job, by, revision, cronExpr: null }));
-    const op: Op =
-      record === null ? { type: 'delete', key } : { type: 'put', key, value: JSON.stringify(record) };
+    const op: Op = record === null ? { type: 'delete', key } : { type: 'put', key, value: encodeJob(record) };
     const size = op.type === 'put' ? op.value.length : 0;
     const last = made.at(-1);
     if (last === undefined || last.length === changesAtOnce || chars + size > charsAtOnce) {

@@ -5,7 +5,7 @@ import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import { decodeJob, floorAt, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
-import { decode, JobValue } from './records.ts';
+import { decode, encodeJob, JobValue } from './records.ts';
 
 export type { JobStore, StoredJob } from './job-record.ts';
 
@@ -64,7 +64,7 @@ async function update<T>(
     // A write that changes nothing would yet refuse the claims that were judged on what stands.
     if (put !== null && put === seen?.record) return answer;
     const then: Op[] =
-      put === null ? [{ type: 'delete', key }] : [{ type: 'put', key, value: JSON.stringify(put) }];
+      put === null ? [{ type: 'delete', key }] : [{ type: 'put', key, value: encodeJob(put) }];
     const compare: Compare[] = [{ key, target: 'mod', op: '=', revision: seen?.mod ?? '0' }];
     if ((await store.kv.txn({ compare, then })).succeeded) return answer;
     if (attempt === tries)

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { Job } from '#core/model/job.ts';
+import { Job, type JobRecord } from '#core/model/job.ts';
 import { triggers } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 
@@ -19,6 +19,21 @@ export const JobValue = v.object({
   updatedBy: v.string(),
   cronExpr: orNull(v.string()),
 });
+
+/** What a job has where nothing else is said, under a name that means nothing. */
+export const jobDefaults: Job = v.parse(Job, { name: 'any' });
+
+/**
+ * What is written under jobs/<job>: without what the job has by default, which is most of it, is filled in on reading, and with
+ * 100,000 jobs would fill the memory.
+ */
+export function encodeJob(record: JobRecord): string {
+  const { name } = record.job;
+  const said = Object.entries(record.job).filter(
+    ([field, value]) => JSON.stringify(value) !== JSON.stringify(jobDefaults[field as keyof Job]),
+  );
+  return JSON.stringify({ ...record, job: { ...Object.fromEntries(said), name } });
+}
 
 /** Under cursors/<job>/<lane>: the last instant of this lane that somebody decided. */
 export const CursorValue = v.object({

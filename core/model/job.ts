@@ -24,6 +24,8 @@ export const signalNames = ['HUP', 'INT', 'QUIT', 'KILL', 'USR1', 'USR2', 'ALRM'
  * A job as people write it; API.md's table, field by field. Unknown fields are refused. Fields with a default may be
  * left out; `v.parse` fills them in. Whether the schedule can be read, a zone exists, and command or argv stand
  * is `checkJob` in core/schedule's and core/cluster's hands, so that the browser needs no schedule engine.
+ *
+ * A default that was shipped never changes: stored jobs leave out what they have by default.
  */
 export const Job = v.strictObject({
   group: v.optional(name, 'default'),

@@ -1,6 +1,6 @@
 import { durationMs, isDuration } from '#core/model/duration.ts';
 import { Cron } from './cron.ts';
-import { type Fault, type Field, type FieldName, parseField } from './field.ts';
+import { type Fault, type Field, type FieldName, isSeeded, parseField } from './field.ts';
 import { Interned } from './interned.ts';
 import type { Source } from './schedule.ts';
 import { parsePoint } from './span.ts';
@@ -79,8 +79,7 @@ export function parseExpression(
     return [{ field: 'day', value, expected: 'a day that some month has: this one never comes' }];
   }
   const source: Source = { type: 'cron', cron };
-  // H and ~ depend on the seed too.
-  return wholeMinutes || /[~h]/i.test(text) ? source : read.set(text, source);
+  return wholeMinutes || isSeeded(text) ? source : read.set(text, source);
 }
 
 function every(words: readonly string[], text: string): Source | ExpressionFault[] {

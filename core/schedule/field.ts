@@ -64,13 +64,17 @@ const grammars: Record<FieldName, Grammar> = {
 const parsed = new Interned<Field>(20_000);
 const expanded = new Interned<readonly number[]>(20_000);
 
+/** Whether a field, or an expression, may mean something else to each seed. */
+export function isSeeded(text: string): boolean {
+  return /~|h(?![a-z])/i.test(text);
+}
+
 /**
  * Reads one field. `seed` decides `H` and `a~b`. Returns what is wrong instead of throwing, so that a caller can say
  * all mistakes at once.
  */
 export function parseField(name: FieldName, text: string, seed: string): Field | Fault {
-  const hashed = text.includes('~') || /h(?![a-z])/i.test(text);
-  const key = hashed ? `${name} ${text} ${seed}` : `${name} ${text}`;
+  const key = isSeeded(text) ? `${name} ${text} ${seed}` : `${name} ${text}`;
   const known = parsed.get(key);
   if (known) return known;
   const items: Item[] = [];

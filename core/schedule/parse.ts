@@ -3,6 +3,8 @@ import type { Cron } from './cron.ts';
 import { At, Every } from './every.ts';
 import { Exceptions, MOST_EXPRESSIONS, Sieve } from './exceptions.ts';
 import { parseExpression } from './expression.ts';
+import { isSeeded } from './field.ts';
+import { Interned } from './interned.ts';
 import { type Dst, Schedule, type Source, textOf } from './schedule.ts';
 import { looksLikeDates, merged, POINT, parsePoint, parseSpan, type Span } from './span.ts';
 import { type Part, WallClock } from './wall-clock.ts';
@@ -27,6 +29,27 @@ export interface ScheduleOptions {
  * lists every mistake by path (`schedule`, `schedule.1`, `timezone`, `except.0`, ...), value and what was expected.
  */
 export function parseSchedule(text: string | readonly string[], options: ScheduleOptions = {}): Schedule {
+  const key = keyOf(text, options);
+  const known = key === null ? undefined : shared.get(key);
+  if (known) return known;
+  const schedule = read(text, options);
+  return key === null ? schedule : shared.set(key, schedule);
+}
+
+/** Of a fleet's many jobs most run at one of few times. */
+const shared = new Interned<Schedule>(20_000);
+const LONGEST_KEY = 300;
+
+/** What a schedule depends on; null where nobody else is likely to have the same, since its seed is among it or it is long. */
+function keyOf(text: string | readonly string[], options: ScheduleOptions): string | null {
+  const { timezone, dst, except = [], startAt, endAt } = options;
+  const texts = typeof text === 'string' ? [text] : text;
+  if (texts.some(isSeeded) || except.some(isSeeded)) return null;
+  const key = JSON.stringify([texts, timezone, dst, except, startAt, endAt]);
+  return key.length > LONGEST_KEY ? null : key;
+}
+
+function read(text: string | readonly string[], options: ScheduleOptions): Schedule {
   const mistakes: Mistake[] = [];
   const note = (path: string, value: string, expected: string, where = '') =>
     mistakes.push({
@@ -35,7 +58,7 @@ export function parseSchedule(text: string | readonly string[], options: Schedul
       value,
       expected,
     });
-  const read = (path: string, value: string, wholeMinutes: boolean): Source | null => {
+  const sourceOf = (path: string, value: string, wholeMinutes: boolean): Source | null => {
     const source = parseExpression(value, options.seed ?? '', wholeMinutes);
     if (!Array.isArray(source)) return source as Source;
     for (const { field, value: part, expected } of source)
@@ -47,7 +70,7 @@ export function parseSchedule(text: string | readonly string[], options: Schedul
   if (texts.length === 0) note('schedule', '', 'at least one expression');
   const sources: Source[] = [];
   texts.forEach((one, i) => {
-    const source = read(typeof text === 'string' ? 'schedule' : `schedule.${i}`, one, false);
+    const source = sourceOf(typeof text === 'string' ? 'schedule' : `schedule.${i}`, one, false);
     if (source) sources.push(source);
   });
 
@@ -66,7 +89,7 @@ export function parseSchedule(text: string | readonly string[], options: Schedul
       else note(`except.${i}`, one, `${POINT}, or two of a kind as FIRST..LAST`);
       return one.trim();
     }
-    const source = read(`except.${i}`, one, true);
+    const source = sourceOf(`except.${i}`, one, true);
     if (source?.type === 'cron') crons.push(source.cron);
     else if (source?.type === 'at')
       spans.push({ from: source.atMs / 1000, to: (source.atMs + 1) / 1000, local: false });
