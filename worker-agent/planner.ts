@@ -346,16 +346,16 @@ export function createPlanner(deps: PlannerDeps) {
       lane.cursor = instant;
       lane.held = null;
       lane.waits = 0;
-      return claimed(lane, job, { run, running, mod: result.revision, owed, gate });
+      return claimed(lane, job, { run, running, mod: result.revision, fence: result.revision, owed, gate });
     }
     const seen = readLane(result.results);
     const key = layout.run(lane.job, lane.lane, run);
     const own = seen.running.find((entry) => entry.key === key);
     if (own !== undefined && holds(own, running)) {
-      // The reply to an earlier try was lost: it is mine.
+      // The reply to an earlier try was lost: it is mine. A look at the lane may have adopted it meanwhile, which moves mod alone.
       setCursor(lane, seen.cursor);
       lane.held = null;
-      return claimed(lane, job, { run, running, mod: own.mod, owed, gate });
+      return claimed(lane, job, { run, running, mod: own.mod, fence: own.create, owed, gate });
     }
     const cursorWas = lane.cursorMod;
     see(lane, seen);
@@ -434,9 +434,9 @@ export function createPlanner(deps: PlannerDeps) {
   async function claimed(
     lane: Lane,
     job: MirroredJob,
-    claim_: { run: RunId; running: RunningValue; mod: string; owed: Run[]; gate: Gate | null },
+    claim_: { run: RunId; running: RunningValue; mod: string; fence: string; owed: Run[]; gate: Gate | null },
   ): Promise<void> {
-    const { run, running, mod, owed, gate } = claim_;
+    const { run, running, mod, fence, owed, gate } = claim_;
     if (runs.live.has(run)) {
       // A look at the lane was faster than the claim's own answer, and has taken it up.
       gates.leave(lane);
@@ -449,9 +449,9 @@ export function createPlanner(deps: PlannerDeps) {
       spec: job.record.job,
       running,
       mod,
-      fence: mod,
+      fence,
     });
-    events.emit({ type: 'run.claimed', run, fence: mod });
+    events.emit({ type: 'run.claimed', run, fence });
     guard('owe', runs.owe(owed));
     const handed = gate !== null && gates.hand(lane, gate, one);
     if (!handed) gates.leave(lane);
