@@ -8,6 +8,7 @@ import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
 import { type AgentDeps, times } from './context.ts';
 import { inOrder } from './in-order.ts';
+import { createIntents } from './intents.ts';
 import { createKeeper } from './keeper.ts';
 import { createMirror, type MirroredJob } from './mirror.ts';
 import { createOrders } from './orders.ts';
@@ -71,6 +72,7 @@ export function createAgent(given: AgentDeps) {
   });
   const starter = createStarter({ ...deps, guard, mirror, presence, runs, timeline });
   const found = (entry: Entry) => guard('found', adoption.found(entry));
+  const intents = createIntents({ ...deps, reads, timeline, guard, found });
   const shared = {
     ...deps,
     kv,
@@ -82,6 +84,7 @@ export function createAgent(given: AgentDeps) {
     claims,
     reads,
     timeline,
+    intents,
     found,
     replace,
   };

@@ -8,6 +8,7 @@ import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/mo
 import { blankRun, type Run, type Trigger } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
+import type { Intents } from './intents.ts';
 import type { Mirror, MirroredOrder } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Runs } from './runs.ts';
@@ -37,6 +38,7 @@ export function createOrders(
     runs: Runs;
     starter: Starter;
     claims: Batcher;
+    intents: Intents;
     timeline: Timeline;
     guard: Guard;
     hasRoom(): boolean;
@@ -45,7 +47,7 @@ export function createOrders(
     replace(job: JobId, running: readonly Entry[]): void;
   },
 ) {
-  const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline } = deps;
+  const { clock, layout, settings, mirror, presence, runs, starter, claims, intents, timeline } = deps;
   const pending = new Map<string, Pending>();
   let open = false;
 
@@ -153,7 +155,14 @@ export function createOrders(
         },
       ),
     );
-    if (result.outcome === 'refused') return wake(one, at + times.margin);
+    const doubtful = () => {
+      const moves = { key: one.key, mod: order.mod };
+      if (result.doubt) intents.keep({ job: order.job, lane, run, moves, jobMod: job.mod });
+    };
+    if (result.outcome === 'refused') {
+      doubtful();
+      return wake(one, at + times.margin);
+    }
     let mod = result.revision;
     let fence = result.revision;
     if (!result.succeeded) {
@@ -164,6 +173,7 @@ export function createOrders(
       const mine =
         read?.ok === true && read.value.worker === settings.id && read.value.incarnation === incarnation;
       if (own === undefined || !mine || runs.live.has(run)) {
+        doubtful();
         const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
         return refused(
           one,

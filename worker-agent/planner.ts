@@ -17,6 +17,7 @@ import { blankRun, type Run } from '#core/model/run.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import { createGates, type Gate } from './gates.ts';
+import type { Intents } from './intents.ts';
 import type { Lane } from './lane.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Presence } from './presence.ts';
@@ -31,6 +32,7 @@ export interface PlannerDeps extends AgentDeps {
   starter: Starter;
   claims: Batcher;
   reads: Batcher;
+  intents: Intents;
   timeline: Timeline;
   guard: Guard;
   /** This worker's place among those that may try this job: 0 home, 1 and 2 deputies, null: not at all. */
@@ -61,6 +63,7 @@ export function createPlanner(deps: PlannerDeps) {
     starter,
     claims,
     reads,
+    intents,
     timeline,
     events,
     guard,
@@ -321,11 +324,12 @@ export function createPlanner(deps: PlannerDeps) {
     const owed = verdict.records.map((record) => recordOf(lane, job, record));
     const cursor: CursorValue = { instant, from: settings.id, why: 'run', run };
     const { overlap } = job.record.job;
+    const basis = basisOf(lane, job);
     lane.busy = true;
     let result: PieceResult;
     try {
       result = await claims.submit(
-        claimInstant(layout, basisOf(lane, job), {
+        claimInstant(layout, basis, {
           run,
           overlaps: overlap === 'allow',
           cursor,
@@ -336,7 +340,12 @@ export function createPlanner(deps: PlannerDeps) {
     } finally {
       lane.busy = false;
     }
+    const doubtful = () => {
+      const moves = { key: layout.cursor(lane.job, lane.lane), mod: basis.cursorMod };
+      if (result.doubt) intents.keep({ job: lane.job, lane: lane.lane, run, moves, jobMod: job.mod });
+    };
     if (result.outcome === 'refused') {
+      doubtful();
       gates.leave(lane);
       lane.loaded = false;
       return wakeSoon(lane);
@@ -357,6 +366,7 @@ export function createPlanner(deps: PlannerDeps) {
       lane.held = null;
       return claimed(lane, job, { run, running, mod: own.mod, fence: own.create, owed, gate });
     }
+    doubtful();
     const cursorWas = lane.cursorMod;
     see(lane, seen);
     const overlaps = lane.cursorMod === cursorWas && seen.running.length > 0 && overlap !== 'allow';
