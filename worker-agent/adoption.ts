@@ -64,7 +64,7 @@ export function createAdoption(
   /** Takes up a key that this life of the agent does not know, and goes on from where its process is. */
   async function takeUp(at: HeldRun, hand: Hand): Promise<void> {
     const moved = await move(at, hand);
-    if (moved === null || runs.live.has(at.run)) return;
+    if (moved === null || runs.knows(at.run)) return;
     const key = { ...moved, run: at.run, job: at.job, lane: at.lane, fence: at.entry.create };
     if (at.value.state === 'waiting') return runs.wait(key);
     const process = found.get(at.run) ?? null;
@@ -190,7 +190,7 @@ export function createAdoption(
       const read = decode(RunningValue, entry);
       const incarnation = presence.incarnation();
       if (key === null || lane === undefined || run === undefined || !read.ok || incarnation === null) return;
-      if (read.value.worker !== settings.id || runs.live.has(run) || runs.waiting.has(run)) return;
+      if (read.value.worker !== settings.id || runs.knows(run)) return;
       await takeUp(
         { entry, job: key.job, lane, run, value: read.value },
         {

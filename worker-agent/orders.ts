@@ -172,7 +172,7 @@ export function createOrders(
       const read = own === undefined ? null : decode(RunningValue, own);
       const mine =
         read?.ok === true && read.value.worker === settings.id && read.value.incarnation === incarnation;
-      if (own === undefined || !mine || runs.live.has(run)) {
+      if (own === undefined || !mine || runs.knows(run)) {
         doubtful();
         const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
         return refused(

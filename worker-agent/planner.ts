@@ -447,8 +447,8 @@ export function createPlanner(deps: PlannerDeps) {
     claim_: { run: RunId; running: RunningValue; mod: string; fence: string; owed: Run[]; gate: Gate | null },
   ): Promise<void> {
     const { run, running, mod, fence, owed, gate } = claim_;
-    if (runs.live.has(run)) {
-      // A look at the lane was faster than the claim's own answer, and has taken it up.
+    if (runs.knows(run)) {
+      // A look at the lane was faster than the claim's own answer: it has taken it up, and may even have ended it.
       gates.leave(lane);
       return plan(lane);
     }

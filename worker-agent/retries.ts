@@ -86,8 +86,8 @@ export function createRetries(
       if (entry !== undefined) runs.waiting.set(one.run, { ...one, mod: entry.mod });
       return later(one.run);
     }
-    if (runs.live.has(one.run)) {
-      // A look at the lane was faster than the claim's own answer, and has taken it up.
+    if (runs.live.has(one.run) || runs.over.has(one.run)) {
+      // A look at the lane was faster than the claim's own answer: it has taken it up, and may even have ended it.
       runs.waiting.delete(one.run);
       return;
     }

@@ -10,6 +10,7 @@ import { blankRun, lateMs, type Run } from '#core/model/run.ts';
 import { sleep } from '#core/ports/clock.ts';
 import type { Entry, Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
+import { createOver } from './over.ts';
 import type { RunEnd, RunPlan } from './runner.ts';
 
 /** A run whose key is mine, from its claim to its finish. */
@@ -71,6 +72,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   const { clock, layout, ledger, runner, events, settings, guard } = deps;
   const live = new Map<RunId, LiveRun>();
   const waiting = new Map<RunId, WaitingRun>();
+  const over = createOver(clock);
   const ending = new Set<Promise<void>>();
   let owed = 0;
 
@@ -200,6 +202,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     const next =
       record.kill === null && one.mod !== null ? following(one, one.spec, record.state, endedAt) : null;
     await settle(one, record, next);
+    over.add(one.run);
     live.delete(one.run);
     // A start that was under way when the end was decided may have armed it since.
     if (record.startedAt === null) await runner.disarm(one.run);
@@ -242,7 +245,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       if (!first) guard('owe', owe([record]));
       else if (result.succeeded && owes) guard('repay', repay([record]));
       // Refused because an earlier try was applied, the next attempt may have been found, and even claimed, since.
-      if (next !== null && !live.has(next.run) && !waiting.has(next.run)) {
+      if (next !== null && !knows(next.run)) {
         const stands = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
         const key = stands !== undefined && 'value' in stands && !waits(stands) ? undefined : stands;
         if (key !== undefined)
@@ -250,6 +253,11 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       }
       return;
     }
+  }
+
+  /** Whether it lives or waits here, or has ended here a while ago. */
+  function knows(run: RunId): boolean {
+    return live.has(run) || waiting.has(run) || over.has(run);
   }
 
   function wait(one: WaitingRun): void {
@@ -330,6 +338,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     });
     await settle(one, record, null);
     // Not before: a look at its key meanwhile would take it for one that nobody has in hand, and start it.
+    over.add(one.run);
     waiting.delete(one.run);
     events.emit({ type: 'run.ended', run: one.run, record });
     see.freed(one.job);
@@ -377,6 +386,8 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   return {
     live,
     waiting,
+    over,
+    knows,
     wait,
     planOf,
     add,
