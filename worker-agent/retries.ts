@@ -83,7 +83,13 @@ export function createRetries(
     const mine =
       read?.ok === true && read.value.state === 'claimed' && read.value.incarnation === incarnation;
     if (!result.succeeded && !mine) {
-      if (entry !== undefined) runs.waiting.set(one.run, { ...one, mod: entry.mod });
+      const waits = read?.ok === true && read.value.state === 'waiting' && read.value.worker === settings.id;
+      if (!waits || entry === undefined) {
+        // Taken over while this worker was cut off: another's to claim.
+        runs.waiting.delete(one.run);
+        return;
+      }
+      runs.waiting.set(one.run, { ...one, mod: entry.mod });
       return later(one.run);
     }
     if (runs.live.has(one.run) || runs.over.has(one.run)) {

@@ -242,7 +242,8 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
         mod = standing.mod;
         continue;
       }
-      if (!first) guard('owe', owe([record]));
+      // Refused, another has the key or had it: whoever ended it has left its record, and so has an earlier try of ours, as owed.
+      if (!first && result.succeeded) guard('owe', owe([record]));
       else if (result.succeeded && owes) guard('repay', repay([record]));
       // Refused because an earlier try was applied, the next attempt may have been found, and even claimed, since.
       if (next !== null && !knows(next.run)) {
