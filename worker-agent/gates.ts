@@ -1,4 +1,4 @@
-import { mayNotStart } from '#core/decide/may-start.ts';
+import { barredBy } from '#core/decide/may-start.ts';
 import { instantText, type RunId } from '#core/model/ids.ts';
 import type { Revision } from '#core/ports/kv.ts';
 import { times } from './context.ts';
@@ -163,7 +163,7 @@ export function createGates(deps: GatesDeps) {
     await Promise.all(gate.marks);
     const now = clock.now();
     const stopped = [...gate.claimed].filter((one) =>
-      mayNotStart(mirror.jobs.get(one.job)?.record ?? null, now, one.running.trigger),
+      barredBy(mirror.jobs.get(one.job)?.record ?? null, now, one.running),
     );
     await Promise.all(stopped.map((one) => starter.barred(one)));
     const incarnation = presence.incarnation();

@@ -1,5 +1,5 @@
 import { onTimeMs } from '#core/decide/due.ts';
-import { mayNotStart } from '#core/decide/may-start.ts';
+import { barredBy } from '#core/decide/may-start.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Mirror } from './mirror.ts';
@@ -18,7 +18,7 @@ export function createStarter(
 
   /** Un-arms and ends a claimed run that must not start any more; false: it may, or has. */
   async function barred(one: LiveRun): Promise<boolean> {
-    const why = mayNotStart(mirror.jobs.get(one.job)?.record ?? null, clock.now(), one.running.trigger);
+    const why = barredBy(mirror.jobs.get(one.job)?.record ?? null, clock.now(), one.running);
     if (why === null) return false;
     await runner.disarm(one.run);
     if (one.phase !== 'claimed') return false;

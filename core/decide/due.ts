@@ -1,6 +1,6 @@
 import { durationMs } from '#core/model/duration.ts';
 import type { JobRecord } from '#core/model/job.ts';
-import { isPaused } from './may-start.ts';
+import { isPaused, leftOutReason } from './may-start.ts';
 
 /** What deciding needs of a schedule; instants are UTC ms. */
 export interface Instants {
@@ -196,8 +196,6 @@ function floorOf(record: JobRecord, now: number): { at: number; why: string } {
   if (until !== null && until <= now && until - 1 > record.floor) return { at: until - 1, why: 'paused' };
   return { at: record.floor, why: record.floorWhy };
 }
-
-const leftOutReason = 'left out by hand';
 
 /** The instants in (from, to] as one record, or none. */
 function stretch(

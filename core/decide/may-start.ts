@@ -20,3 +20,23 @@ export function mayNotStart(
   const byHand = trigger === 'manual' || trigger === 'backfill';
   return !byHand && isPaused(record.paused, at) ? 'paused' : null;
 }
+
+/** The reason of an instant that somebody left out by name. */
+export const leftOutReason = 'left out by hand';
+
+/**
+ * Why a claimed run must not start any more, or null: what `mayNotStart` says now, and what was said of its instant since the claim though
+ * it is undone by now. An edit after the claim is no reason: the claimed version starts.
+ */
+export function barredBy(
+  record: JobRecord | null,
+  at: number,
+  { trigger, instant }: { trigger: Trigger; instant: number | null },
+): 'deleted' | 'disabled' | 'paused' | typeof leftOutReason | null {
+  const now = mayNotStart(record, at, trigger);
+  if (now !== null || record === null || trigger !== 'schedule' || instant === null) return now;
+  if (record.skips.includes(instant)) return leftOutReason;
+  if (instant <= record.createdAt) return 'deleted';
+  const { floor, floorWhy } = record;
+  return instant <= floor && (floorWhy === 'disabled' || floorWhy === 'paused') ? floorWhy : null;
+}
