@@ -128,6 +128,9 @@ function unrecorded(facts: WhyFacts): Verdict {
   const left = record.skips.includes(instant);
   if (instant > now) return left ? say('coming', 'It will not run: it was left out by hand.') : coming(facts);
   if (left) return say('skipped', 'It was left out by hand.');
+  // Of what nobody owed anything there is no record to miss, however far the cursor has come since.
+  if (instant <= record.createdAt || (instant <= record.floor && record.floorWhy === 'created'))
+    return below(facts, record);
   const decided = cursors.filter((cursor) => cursor.instant >= instant);
   if (decided.length > 0 && (record.job.mode === 'one' || decided.length === cursors.length))
     return say(

@@ -186,6 +186,33 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
     'no_instant',
     /present form only later/,
   ],
+  [
+    'was between a job and its next of the same name, which has been decided since',
+    {
+      record: record({ createdAt: t + 1, floor: t + 1 }),
+      cursors: [{ lane: '~', instant: t + minute, from: 'w1', why: 'run' }],
+    },
+    'no_instant',
+    /was made only later/,
+  ],
+  [
+    'was before a job that was paused since',
+    {
+      record: record({ createdAt: t + 1, floor: t + 2, floorWhy: 'paused' }),
+      cursors: [{ lane: '~', instant: t + minute, from: 'w1', why: 'run' }],
+    },
+    'no_instant',
+    /was made only later/,
+  ],
+  [
+    'was before the schedule, which has been decided since',
+    {
+      record: record({ floor: t + 1, floorWhy: 'created' }),
+      cursors: [{ lane: '~', instant: t + minute, from: 'w1', why: 'run' }],
+    },
+    'no_instant',
+    /present form only later/,
+  ],
   ['was before an edit', { record: record({ floor: t + 1, floorWhy: 'edited' }) }, 'skipped', /edited/],
   [
     'was in a pause that is over',
