@@ -10,7 +10,7 @@ import {
 } from '#core/cluster/claim.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, type OrderValue, RunningValue } from '#core/cluster/records.ts';
-import { decideLane, decideUnfit, type Stretch, type Verdict } from '#core/decide/due.ts';
+import { decideLane, decideUnfit, type Stretch, uncovered, type Verdict } from '#core/decide/due.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
@@ -423,7 +423,9 @@ export function createPlanner(deps: PlannerDeps) {
       state: 'skipped',
       reason: `overlap${of}`,
     };
-    const owed = [...verdict.records, skipped].slice(0, maxOwed).map((record) => recordOf(lane, job, record));
+    const owed = [...uncovered(verdict), skipped]
+      .slice(0, maxOwed)
+      .map((record) => recordOf(lane, job, record));
     const cursor: CursorValue = { instant: verdict.instant, from: settings.id, why: 'overlap', run: null };
     gates.leave(lane);
     lane.busy = true;

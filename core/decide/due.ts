@@ -116,6 +116,25 @@ function settled(
   return { lower: floor.at, records };
 }
 
+/**
+ * What is said of the instants before one that was to run and that a living run kept from it (overlap: `skip`): what does not run
+ * covers nothing.
+ */
+export function uncovered({ instant, records }: { instant: number; records: readonly Stretch[] }): Stretch[] {
+  const covered = coveredReason(instant);
+  return records.map((record) =>
+    record.reason === covered
+      ? {
+          ...record,
+          reason: 'nobody could run it in time, and what would have covered it was skipped: overlap',
+        }
+      : record,
+  );
+}
+
+const tooLateReason = 'nobody could run it in time, and catchUp is none';
+const coveredReason = (last: number) => `covered by the run of ${new Date(last).toISOString()}`;
+
 interface Backlog {
   lower: number;
   first: number;
@@ -135,10 +154,7 @@ function decideBacklog({ record, now, held }: LaneView, backlog: Backlog): Verdi
   const opens = now - durationMs(job.catchUpWindow);
   const policy = job.catchUp === 'none' && heldBack ? 'last' : job.catchUp;
   if (!onTime && (policy === 'none' || last < opens)) {
-    const reason =
-      policy === 'none'
-        ? 'nobody could run it in time, and catchUp is none'
-        : `nobody could run it within ${job.catchUpWindow}`;
+    const reason = policy === 'none' ? tooLateReason : `nobody could run it within ${job.catchUpWindow}`;
     return {
       do: 'decide',
       cursor: newest,
@@ -177,16 +193,10 @@ function decideBacklog({ record, now, held }: LaneView, backlog: Backlog): Verdi
     }
     return { do: 'run', instant: last, trigger, covers: null, records: [...records, ...missed] };
   }
-  const older = apart(
-    schedule,
-    lower,
-    last - 1,
-    left,
-    'missed',
-    `covered by the run of ${new Date(last).toISOString()}`,
-  );
+  const reason = policy === 'none' ? tooLateReason : coveredReason(last);
+  const older = apart(schedule, lower, last - 1, left, 'missed', reason);
   const count = older.reduce((sum, part) => sum + (part.state === 'missed' ? part.count : 0), 0);
-  const covers = count > 0 ? { from: first, count } : null;
+  const covers = count > 0 && policy !== 'none' ? { from: first, count } : null;
   return { do: 'run', instant: last, trigger, covers, records: [...records, ...older] };
 }
 

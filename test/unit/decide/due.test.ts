@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
-import { decideLane, decideUnfit, type Instants, type LaneView, onTimeMs } from '#core/decide/due.ts';
+import {
+  decideLane,
+  decideUnfit,
+  type Instants,
+  type LaneView,
+  onTimeMs,
+  uncovered,
+} from '#core/decide/due.ts';
 import { Job, type JobInput, type JobRecord } from '#core/model/job.ts';
 
 const minute = 60_000;
@@ -109,6 +116,18 @@ describe('what nobody could run in time', () => {
     });
   });
 
+  it('says of nothing that it is covered by a run that an overlap has skipped', () => {
+    const verdict = decideLane(view({ catchUp: 'last' }, { now, floor: at(4.5), floorWhy: 'edited' }));
+    assert.ok(verdict.do === 'run');
+    assert.deepEqual(
+      uncovered(verdict).map(({ instant, count, reason }) => [instant, count, reason]),
+      [
+        [at(1), 4, 'edited'],
+        [at(5), 5, 'nobody could run it in time, and what would have covered it was skipped: overlap'],
+      ],
+    );
+  });
+
   it('misses all of it where catchUp is none', () => {
     const verdict = decideLane(view({ catchUp: 'none' }, { now }));
     assert.equal(verdict.do, 'decide');
@@ -121,6 +140,22 @@ describe('what nobody could run in time', () => {
   it('still runs one that is only seconds late where catchUp is none', () => {
     const verdict = decideLane(view({ catchUp: 'none' }, { now: at(1) + onTimeMs }));
     assert.equal(verdict.do === 'run' && verdict.instant, at(1));
+  });
+
+  it('says of those before it that they were too late, where catchUp is none', () => {
+    const verdict = decideLane(view({ catchUp: 'none' }, { now: at(3) + onTimeMs }));
+    assert.deepEqual(verdict, {
+      do: 'run',
+      instant: at(3),
+      trigger: 'schedule',
+      covers: null,
+      records: [
+        {
+          ...{ instant: at(1), until: at(2), count: 2, state: 'missed' },
+          reason: 'nobody could run it in time, and catchUp is none',
+        },
+      ],
+    });
   });
 
   it('hands all of it to an order where catchUp is all, as far as the window reaches', () => {

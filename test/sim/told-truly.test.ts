@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Rig } from './rig.ts';
+
+describe('what the ledger says of instants that did not run', () => {
+  it('nothing is covered by a run that was skipped because the last one lives', async () => {
+    const rig = new Rig();
+    try {
+      await rig.save({ command: 'sim 50000-50000 0' });
+      const host = rig.host();
+      const first = rig.agent(host);
+      await rig.until(12);
+      first.life.kill();
+      await rig.until(45);
+      rig.agent(host);
+      await rig.until(58);
+      const records = [...rig.history.records.values()].filter(({ state }) => state !== 'running');
+      const covered = records.filter(({ reason }) => reason.startsWith('covered by'));
+      assert.deepEqual(covered, []);
+      assert.equal(rig.state(rig.run(40)), 'skipped');
+      assert.deepEqual([rig.state(rig.run(20)), rig.history.records.get(rig.run(20))?.count], ['missed', 2]);
+    } finally {
+      await rig.end();
+    }
+  });
+});
