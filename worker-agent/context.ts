@@ -39,7 +39,11 @@ export interface AgentDeps {
   ledger: Ledger;
   runner: Runner;
   /** Kept in the data folder, which one agent alone holds: so a match means that the registration is our own, earlier one. */
-  memory: { load(): Promise<Remembered | null>; save(value: Remembered): Promise<void> };
+  memory: {
+    load(): Promise<Remembered | null>;
+    /** False: the disk takes nothing at the moment. */
+    save(value: Remembered): Promise<boolean>;
+  };
   /** Load figures for History; a failure there is nobody's concern here. */
   report(load: WorkerLoad): void;
 }

@@ -45,6 +45,8 @@ export interface PlannerDeps extends AgentDeps {
 
 /** Held lanes are asked again after 1, 2, 4 .. 60 s. */
 const longestWaitMs = 60_000;
+/** Until a full disk is looked at again. */
+const fullDiskMs = 2_000;
 const pageSize = 1_000;
 
 /**
@@ -297,7 +299,8 @@ export function createPlanner(deps: PlannerDeps) {
   function starve(lane: Lane, instant: number): void {
     lane.held ??= instant;
     starved.add(lane);
-    wake(lane, clock.now() + longestWaitMs);
+    // An end of a run is told, room on the disk is not.
+    wake(lane, clock.now() + (deps.ledger.hasRoom() ? longestWaitMs : fullDiskMs));
   }
 
   /** A lane's turn at its gate, ahead of the instant. */

@@ -44,15 +44,17 @@ export function createPresence(deps: AgentDeps) {
 
   /** The leases of this id that were noted down and may still hold a registration, newest last. */
   let leases: LeaseId[] = [];
-  async function remember(lease: LeaseId): Promise<void> {
+  function remember(lease: LeaseId): Promise<boolean> {
     leases = [...leases.slice(-7), lease];
-    await memory.save({ leases, since, labels: settings.labels });
+    return memory.save({ leases, since, labels: settings.labels });
   }
 
   /** One try to be registered; the standing registration when it isn't ours to take. */
   async function take(): Promise<Registration | null> {
     const at = mark();
-    const answer = await register(kv, layout, record(), times.leaseTtl, remember);
+    // Not noted down on a full disk, it costs the next start after a crash the rest of this lease, and nothing else.
+    const note = async (lease: LeaseId) => void (await remember(lease));
+    const answer = await register(kv, layout, record(), times.leaseTtl, note);
     if ('mine' in answer) {
       mine = answer.mine;
       sent = at;

@@ -1,7 +1,9 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import type { Events } from '#core/ports/events.ts';
 import type { AgentDeps } from './context.ts';
+import { isDiskFull } from './runner/faults.ts';
 
 const Remembered = v.object({
   leases: v.array(v.string()),
@@ -10,7 +12,7 @@ const Remembered = v.object({
 });
 
 /** What an agent remembers of itself, in its data folder: agent.json, replaced as a whole. */
-export function rememberedIn(dir: string): AgentDeps['memory'] {
+export function rememberedIn(dir: string, events: Events): AgentDeps['memory'] {
   const file = join(dir, 'agent.json');
   return {
     async load() {
@@ -23,8 +25,15 @@ export function rememberedIn(dir: string): AgentDeps['memory'] {
       }
     },
     async save(value) {
-      await writeFile(`${file}.new`, JSON.stringify(value), { mode: 0o600 });
-      await rename(`${file}.new`, file);
+      try {
+        await writeFile(`${file}.new`, JSON.stringify(value), { mode: 0o600 });
+        await rename(`${file}.new`, file);
+        return true;
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        events.emit({ type: 'disk.full', path: file, error });
+        return false;
+      }
     },
   };
 }

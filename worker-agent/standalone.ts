@@ -75,7 +75,7 @@ export async function startStandalone(
   const metrics = eventMetrics(() => runner.count());
   events.on(metrics.see);
   const agent = createAgent({
-    ...{ kv, layout, clock, ids, events, ledger, runner, memory: rememberedIn(data) },
+    ...{ kv, layout, clock, ids, events, ledger, runner, memory: rememberedIn(data, events) },
     settings: { ...facts, id, labels: settings.labels, capacity: settings.capacity, version: host.version },
     report(load) {
       // Load figures are for looking at: a History that is away is told of elsewhere.

@@ -53,17 +53,23 @@ export async function rewrite(
   return answer.succeeded;
 }
 
-/** Puts the registration under a lease of its own that outlives a planned stop; null: it is not mine any more. */
+/**
+ * Puts the registration under a lease of its own that outlives a planned stop; null: it is not mine any more, or the lease could not be
+ * noted down: nobody could take it back then before it runs out.
+ */
 export async function goAway(
   kv: Kv,
   layout: Layout,
   record: WorkerRecord,
   mine: Registration,
   awayMs: number,
-  granted: (lease: LeaseId) => Promise<void>,
+  granted: (lease: LeaseId) => Promise<boolean>,
 ): Promise<LeaseId | null> {
   const lease = await kv.grant(awayMs);
-  await granted(lease);
+  if (!(await granted(lease))) {
+    await kv.revoke(lease);
+    return null;
+  }
   const away = { ...record, state: 'away' as const };
   const done = await rewrite(kv, layout, away, { ...mine, lease });
   await kv.revoke(done ? mine.lease : lease);

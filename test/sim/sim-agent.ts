@@ -75,7 +75,9 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
       },
       async save(value) {
         await life.delay(chance.between(0, 3));
+        if (host.diskFull) return false;
         host.remembered = value;
+        return true;
       },
     },
     report() {},

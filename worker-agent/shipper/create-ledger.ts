@@ -13,6 +13,8 @@ import { createBreaker } from './breaker.ts';
 /** A call to History that has not answered by then counts as failed; every one may be repeated. */
 const callMs = 15_000;
 const idleMs = 10_000;
+/** Until room for records is looked for again on a full disk: nothing is claimed without it. */
+const fullDiskMs = 2_000;
 /** With no more than this many waiting things are shipped as they came; behind a backlog records go first. */
 const calmFrames = 64;
 /** Output gets its turn between records again below this many. */
@@ -88,11 +90,11 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     if (!calm && spool.records.pending() <= manyRecords) await shipOutput();
   }
 
-  /** Until something was written, `stop`, or ten seconds are over. */
+  /** Until something was written, `stop`, or it is time to look at the disk. */
   function idle(stop: AbortSignal): Promise<void> {
     const woken = new AbortController();
     wake = () => woken.abort();
-    return sleep(clock, idleMs, AbortSignal.any([stop, woken.signal]));
+    return sleep(clock, spool.hasRoom() ? idleMs : fullDiskMs, AbortSignal.any([stop, woken.signal]));
   }
 
   return {
