@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import * as v from 'valibot';
 import { mistake, mistakesOf, mistakesRefusal, show } from '#core/cluster/check-job.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import { repeatedKeys } from './unique-keys.ts';
 
 /** What nests deeper is nobody's job, and would take the stack of whatever walks it. */
 const deepest = 64;
@@ -22,12 +23,7 @@ export function parseBy<S extends v.GenericSchema>(
 /** The query's parameters, each once, by the schema. Refusal `query_invalid`. */
 export function queryOf(c: Context, schema: v.GenericSchema): unknown {
   const { search } = new URL(c.req.url);
-  try {
-    decodeURIComponent(search);
-  } catch {
-    // URLSearchParams would take what can't be decoded for something else.
-    throw new Refusal('query_invalid', 'query: is not percent-encoded UTF-8');
-  }
+  checkEncoded(search, 'query');
   const given = [...new URLSearchParams(search)];
   const twice = given.map(([name]) => name).filter((name, at, names) => names.indexOf(name) !== at);
   if (twice.length > 0)
@@ -38,6 +34,16 @@ export function queryOf(c: Context, schema: v.GenericSchema): unknown {
   return parseBy(schema, Object.fromEntries(given), 'query_invalid', 'query');
 }
 
+/** Refusal `query_invalid` for what URLSearchParams would take for something else than was meant. */
+export function checkEncoded(text: string, whole: string): void {
+  try {
+    decodeURIComponent(text);
+  } catch {
+    // All that it ever throws is that it can't be decoded.
+    throw new Refusal('query_invalid', `${whole}: is not percent-encoded UTF-8`);
+  }
+}
+
 /** The JSON body by the schema; an empty one is `{}`. Refusals `json_invalid`, `media_type_unsupported`, `body_invalid`. */
 export async function bodyOf(c: Context, schema: v.GenericSchema): Promise<unknown> {
   const text = await textOf(c);
@@ -46,18 +52,34 @@ export async function bodyOf(c: Context, schema: v.GenericSchema): Promise<unkno
   return parseBy(schema, parseJson(text), 'body_invalid', 'body');
 }
 
-/** Which of these types the body says it has. Refusal `media_type_unsupported`. */
+/** Which of these types the body says it has, in UTF-8. Refusal `media_type_unsupported`. */
 export function expectType(c: Context, types: readonly string[]): string {
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
+  const [type, ...parameters] = (c.req.header('content-type')?.toLowerCase() ?? '')
+    .split(';')
+    .map((part) => part.trim());
+  const charset = parameters
+    .find((one) => one.startsWith('charset='))
+    ?.replace(/^charset="?([^"]*)"?$/, '$1');
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
+    throw new Refusal(
+      'media_type_unsupported',
+      `Content-Type: charset ${show(charset)} can't be read here; expected utf-8`,
+    );
   if (type !== undefined && types.includes(type)) return type;
   throw new Refusal(
     'media_type_unsupported',
-    `Content-Type: ${show(type ?? 'none')} can't be read here; expected ${types.join(' or ')}`,
+    `Content-Type: ${show(type || 'none')} can't be read here; expected ${types.join(' or ')}`,
   );
 }
 
-/** The body as text. Refusal `body_invalid` where it is not UTF-8. */
+/** The body as text. Refusal `encoding_invalid` where it is not UTF-8, `media_type_unsupported` where it is packed. */
 export async function textOf(c: Context): Promise<string> {
+  const coding = c.req.header('content-encoding')?.trim().toLowerCase() ?? '';
+  if (coding !== '' && coding !== 'identity')
+    throw new Refusal(
+      'media_type_unsupported',
+      `Content-Encoding: ${show(coding)} can't be read here; expected none`,
+    );
   const bytes = await c.req.arrayBuffer();
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -75,6 +97,12 @@ export function parseJson(text: string): unknown {
     throw new Refusal('json_invalid', `body: is not JSON: ${error instanceof Error ? error.message : ''}`);
   }
   checkDepth(value);
+  const repeated = repeatedKeys(text);
+  if (repeated.length > 0)
+    throw mistakesRefusal(
+      'json_invalid',
+      repeated.map((path) => mistake(path, 'several', 'once')),
+    );
   return value;
 }
 

@@ -24,12 +24,15 @@ export const jobText = v.pipe(
 export const time = v.pipe(
   v.string(),
   v.regex(
-    /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/,
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d(?::?\d\d)?)$/,
     'expected a time such as 2026-11-22T16:35:00Z',
   ),
   // Date.parse takes 30 February for 2 March.
   v.check((text) => isDay(text.slice(0, 10)), 'expected a day that exists'),
-  v.transform((text) => Date.parse(text)),
+  // Date.parse knows no offset of hours alone, which ISO 8601 has.
+  v.transform((text) =>
+    Date.parse(text.replace(/[+-]\d\d$/, (offset) => (text.includes('T') ? `${offset}:00` : offset))),
+  ),
   v.check((ms) => !Number.isNaN(ms), 'expected a time that exists'),
 );
 
@@ -39,6 +42,18 @@ function isDay(text: string): boolean {
   const midnight = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text);
 }
+
+/** A short text for people, shown in lists and logs: one line of whole characters. */
+export const words = (min: number, max: number) =>
+  v.pipe(
+    v.string(),
+    v.minLength(min),
+    v.maxLength(max),
+    v.check(
+      (text) => text.isWellFormed() && !/\p{Cc}/u.test(text),
+      'expected text without control characters',
+    ),
+  );
 
 /** A number of the query's. */
 export const number = (min: number, max: number) =>

@@ -36,10 +36,14 @@ export async function storedJob(asked: Asking): Promise<StoredJob & { id: JobId 
   return { ...job, id };
 }
 
-/** What If-Match and If-None-Match ask of a write (RFC 9110): entity tags of revisions, or `*`. */
+/**
+ * What If-Match and If-None-Match ask of a write (RFC 9110): entity tags of revisions, or `*`. Of a read If-None-Match asks nothing: a
+ * revision does not move with the next and the last run, so whoever has it may not have what is shown.
+ */
 export function conditionOf({ c }: Asking): Condition {
   const match = c.req.header('if-match')?.trim();
-  const none = c.req.header('if-none-match')?.trim();
+  const reads = c.req.method === 'GET' || c.req.method === 'HEAD';
+  const none = reads ? undefined : c.req.header('if-none-match')?.trim();
   if (none !== undefined && none !== '*')
     throw new Refusal('query_invalid', `If-None-Match: ${JSON.stringify(none)} is not valid; expected *`);
   return {

@@ -65,14 +65,15 @@ function between({ command, argv, killGrace, timeout }: Partial<Record<keyof Job
 /** The schedule's own mistakes, where what it is made from can be read at all. */
 function scheduleMistakes(input: unknown): Mistake[] {
   const read = v.safeParse(ScheduleParts, input);
-  if (!read.success || read.output.schedule === null) return [];
+  if (!read.success) return [];
+  const { schedule, group, name, ...options } = read.output;
   try {
-    const { schedule, group, name, ...options } = read.output;
-    parseSchedule(schedule, { ...options, seed: `${group}/${name}` });
+    parseSchedule(schedule ?? '* * * * *', { ...options, seed: `${group}/${name}` });
     return [];
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return [...error.errors];
+    // Without a schedule its zone and dates are kept for the day that it has one: that they leave no instant is no mistake yet.
+    return error.errors.filter(({ path }) => schedule !== null || path !== 'schedule');
   }
 }
 
@@ -99,10 +100,15 @@ export function mistakesOf(
   issues: readonly v.BaseIssue<unknown>[] | undefined,
   whole: string,
 ): Mistake[] {
+  if (Array.isArray(input) && isObject(schema)) return [mistake(whole, input, 'an object')];
   const known = (issues ?? [])
     .filter((issue) => !(issue.type === 'strict_object' && issue.expected === 'never'))
     .map((issue) => mistake(v.getDotPath(issue) ?? whole, issue.input, expectedOf(issue)));
   return [...known, ...unknownFields(schema, input, '')];
+}
+
+function isObject({ type }: v.GenericSchema): boolean {
+  return ['object', 'strict_object', 'loose_object', 'record'].includes(type);
 }
 
 /** What a record of the schema passes over in silence; here what is not kept is refused. */
@@ -112,6 +118,8 @@ const unkept = ['__proto__', 'constructor', 'prototype'];
 function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mistake[] {
   if ('wrapped' in schema) return unknownFields(schema.wrapped as v.GenericSchema, input, at);
   if (typeof input !== 'object' || input === null) return [];
+  // To valibot a list is an object without fields.
+  if (Array.isArray(input) && isObject(schema)) return [mistake(at.slice(0, -1), input, 'an object')];
   if (Array.isArray(input))
     return 'item' in schema
       ? input.flatMap((one, i) => unknownFields(schema.item as v.GenericSchema, one, `${at}${i}.`))
@@ -130,33 +138,44 @@ function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mis
   });
 }
 
+/** What valibot calls a kind of value, in words. */
+const kinds: Readonly<Record<string, string>> = {
+  Object: 'an object',
+  Array: 'a list',
+  string: 'text',
+  number: 'a number',
+  boolean: 'true or false',
+};
+
 /** What a schema's mistake says was expected, in words. */
-export function expectedOf(issue: v.BaseIssue<unknown>): string {
-  const said = issue.message.replace(/^expected /, '');
-  if (issue.type === 'strict_object')
-    return issue.expected === 'never' ? 'no such field' : `the field ${issue.expected ?? ''}`.trim();
-  if (issue.message.startsWith('expected ')) return said;
+export function expectedOf({ type, message, expected }: v.BaseIssue<unknown>): string {
+  const said = message.replace(/^expected /, '');
+  if (expected === 'never') return 'no such field';
+  if (said !== message || expected === null) return said;
+  const field = /^"(.*)"$/.exec(expected)?.[1];
+  if (field !== undefined && type.endsWith('object')) return `the field ${field}`;
   const limits: Record<string, string> = {
-    max_length: `at most ${issue.expected?.replace('<=', '')} of them`,
-    min_length: `at least ${issue.expected?.replace('>=', '')}`,
-    max_value: `at most ${issue.expected?.replace('<=', '')}`,
-    min_value: `at least ${issue.expected?.replace('>=', '')}`,
+    max_length: `at most ${expected.replace('<=', '')} of them`,
+    min_length: `at least ${expected.replace('>=', '')}`,
+    max_value: `at most ${expected.replace('<=', '')}`,
+    min_value: `at least ${expected.replace('>=', '')}`,
     integer: 'a whole number',
   };
-  return limits[issue.type] ?? (issue.expected === null ? said : inWords(issue.expected));
+  return limits[type] ?? inWords(expected);
 }
 
 /** `("a" | "b" | "c")`, as valibot writes choices, as people do. */
 function inWords(expected: string): string {
-  const choices = /^\((.+)\)$/.exec(expected)?.[1]?.split(' | ') ?? [];
-  if (choices.length < 2) return expected;
-  const words = choices.map((choice) => /^"(.*)"$/.exec(choice)?.[1] ?? choice);
-  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  const choices = (/^\((.+)\)$/.exec(expected)?.[1] ?? expected).split(' | ');
+  const words = choices.map((choice) => /^"(.*)"$/.exec(choice)?.[1] ?? kinds[choice] ?? choice);
+  const last = words.pop() ?? '';
+  return words.length === 0 ? last : `${words.join(', ')} or ${last}`;
 }
 
 /** A value as a message shows it. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(brief(value)) ?? 'nothing';
+  // JSON has no word for a number beyond its range.
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(brief(value)) ?? 'nothing');
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
 

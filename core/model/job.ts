@@ -12,10 +12,19 @@ const duration = v.pipe(
   v.check(isDuration, 'expected a duration such as 90s, 5m, 1h30m or 250ms'),
 );
 const count = (min: number, max: number) => v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max));
-const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
-/** What no command line, environment or file name of the kernel can carry. */
+/** What no command line, environment or file name of the kernel can carry, and no page show. */
 const noNul = v.check((value: string) => !value.includes('\0'), 'expected text without NUL characters');
-const line = v.pipe(v.string(), v.maxLength(131_072), noNul);
+/** Half of a pair is no character: written as UTF-8 it would be another text than was saved. */
+const wellFormed = v.check((value: string) => value.isWellFormed(), 'expected text without half a character');
+const text = (max: number, min = 0) =>
+  v.pipe(v.string(), v.minLength(min), v.maxLength(max), noNul, wellFormed);
+/** An argument or a variable's value. */
+const line = text(131_072);
+/** What a command's environment gets beside what cron gives it. */
+export const Environment = v.record(
+  v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected an environment variable name')),
+  line,
+);
 const noticeStates = ['failed', 'timed_out', 'lost', 'missed', 'late', 'recovered'] as const;
 
 export const signalNames = ['HUP', 'INT', 'QUIT', 'KILL', 'USR1', 'USR2', 'ALRM', 'TERM'] as const;
@@ -32,27 +41,38 @@ export const Job = v.strictObject({
   name,
   description: v.optional(text(4_096), ''),
   owner: v.optional(text(256), ''),
-  tags: v.optional(
-    v.pipe(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(64))), v.maxLength(64)),
-    () => [],
+  tags: v.optional(v.pipe(v.array(text(64, 1)), v.maxLength(64)), () => []),
+  // It is shown as a link: nothing that a browser would run.
+  runbook: v.optional(
+    v.nullable(
+      v.pipe(
+        text(2_048),
+        v.check(
+          (value) => /^https?:\/\/[^/\s]/.test(value) && URL.canParse(value),
+          'expected an http or https URL',
+        ),
+      ),
+    ),
+    null,
   ),
-  runbook: v.optional(v.nullable(v.pipe(v.string(), v.url())), null),
   command: v.optional(v.nullable(v.pipe(line, v.minLength(1))), null),
   argv: v.optional(v.nullable(v.pipe(v.array(line), v.minLength(1), v.maxLength(4_096))), null),
   shell: v.optional(v.pipe(line, v.minLength(1)), '/bin/sh'),
-  env: v.optional(
-    v.record(
-      v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected an environment variable name')),
-      line,
+  env: v.optional(Environment, () => ({})),
+  cwd: v.optional(
+    v.nullable(
+      v.pipe(
+        line,
+        v.check((value) => value.startsWith('/'), 'expected an absolute path'),
+      ),
     ),
-    () => ({}),
+    null,
   ),
-  cwd: v.optional(v.nullable(line), null),
   user: v.optional(
     v.nullable(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*\$?$/, 'expected a user name'))),
     null,
   ),
-  stdin: v.optional(v.nullable(v.pipe(v.string(), v.maxLength(262_144))), null),
+  stdin: v.optional(v.nullable(v.pipe(v.string(), v.maxLength(262_144), wellFormed)), null),
   schedule: v.optional(
     v.nullable(v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1), v.maxLength(64))])),
     null,

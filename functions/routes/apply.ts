@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parse as parseYaml, YAMLParseError } from 'yaml';
+import { parseDocument, YAMLError } from 'yaml';
 import { applyJobs } from '#core/cluster/apply.ts';
 import { checkJob, mistakesRefusal } from '#core/cluster/check-job.ts';
 import { parseCrontab, type Refused } from '#core/crontab/parse.ts';
@@ -45,12 +45,16 @@ function inputsOf(
 
 function readYaml(text: string): unknown {
   try {
-    const read: unknown = parseYaml(text, { maxAliasCount: 100 });
+    const document = parseDocument(text);
+    // What it only warns of (a tag that nobody knows) would be read as something else than was written.
+    const [wrong] = [...document.errors, ...document.warnings];
+    if (wrong !== undefined) throw wrong;
+    const read: unknown = document.toJS({ maxAliasCount: 100 });
     checkDepth(read);
     return read;
   } catch (error) {
     // Mistakes of syntax, too many or recursive aliases, and nesting that takes the parser's stack.
-    if (error instanceof YAMLParseError || error instanceof ReferenceError || error instanceof RangeError)
+    if (error instanceof YAMLError || error instanceof ReferenceError || error instanceof RangeError)
       throw new Refusal('yaml_invalid', `body: is not YAML: ${error.message}`);
     throw error;
   }

@@ -9,7 +9,7 @@ import { Refusal, refuse } from '#core/model/refusal.ts';
 import { parseCourseExpression } from '#core/schedule/course.ts';
 import { Errno } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { expectType, parseBy, parseJson, textOf } from '../body.ts';
+import { checkEncoded, expectType, parseBy, parseJson, textOf } from '../body.ts';
 import { courseJob, courseLogs } from '../course-views.ts';
 import { checkGroup, type Env, storeOf } from '../deps.ts';
 import { number } from '../fields.ts';
@@ -40,7 +40,9 @@ async function answer(asked: Asking, work: () => Promise<unknown>): Promise<Resp
 async function fieldOf(c: Context<Env>, name: string): Promise<string | null> {
   if (!c.req.header('content-type')?.toLowerCase().startsWith('multipart/form-data')) {
     expectType(c, [urlencoded]);
-    return new URLSearchParams(await textOf(c)).get(name);
+    const text = await textOf(c);
+    checkEncoded(text, 'body');
+    return new URLSearchParams(text).get(name);
   }
   try {
     const value = (await c.req.formData()).get(name);

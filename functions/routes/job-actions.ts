@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { pauseJob, resumeJob, skipInstant } from '#core/cluster/jobs.ts';
 import { orderBackfill, orderRun } from '#core/cluster/orders.ts';
+import { Environment } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { Backfilled, JobView, Ordered } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { storeOf } from '../deps.ts';
-import { name, time } from '../fields.ts';
+import { name, time, words } from '../fields.ts';
 import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
 import { type Asking, route } from '../route.ts';
 import { iso } from '../views.ts';
@@ -21,17 +22,12 @@ function orderId({ c, deps }: Asking, kind: string, job: string): string {
   return `k${createHash('sha256').update(`${kind}\n${job}\n${key}`).digest('hex').slice(0, 31)}`;
 }
 
-const variable = v.pipe(
-  v.string(),
-  v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected an environment variable name'),
-);
-const noNul = v.check((text: string) => !text.includes('\0'), 'expected text without NUL characters');
 const runBody = v.strictObject({
-  env: v.optional(v.record(variable, v.pipe(v.string(), v.maxLength(131_072), noNul)), {}),
+  env: v.optional(Environment, {}),
   worker: v.optional(v.nullable(name), null),
 });
 const pauseBody = v.strictObject({
-  reason: v.optional(v.pipe(v.string(), v.maxLength(1_000)), ''),
+  reason: v.optional(words(0, 1_000), ''),
   until: v.optional(v.nullable(time), null),
 });
 

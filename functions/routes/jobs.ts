@@ -101,9 +101,8 @@ export const jobRoutes = [
   }),
   route({
     ...{ method: 'GET', path: atJob, role: 'viewer', summary: 'Show a job', answer: JobView },
-    refuses: [409],
+    ...{ refuses: [409, 412], headers: { 'If-Match': conditions['If-Match'] } },
     async handle(asked) {
-      // If-None-Match would ask about the revision, which next and last instants do not move: always the whole answer.
       const { record } = await storedJob(asked);
       return answerJob(asked, record);
     },

@@ -6,7 +6,7 @@ import { listOf, Me, NewToken, Token } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { createToken } from '../auth.ts';
 import type { Caller } from '../deps.ts';
-import { name, paging } from '../fields.ts';
+import { name, paging, words } from '../fields.ts';
 import { pageBy } from '../paging.ts';
 import { route } from '../route.ts';
 import { iso } from '../views.ts';
@@ -22,7 +22,7 @@ function within(caller: Caller, groups: readonly string[] | null): boolean {
 }
 
 const tokenBody = v.strictObject({
-  name: v.pipe(v.string(), v.minLength(1), v.maxLength(64)),
+  name: words(1, 64),
   role: v.picklist(roles),
   groups: v.optional(v.nullable(v.pipe(v.array(name), v.minLength(1), v.maxLength(256))), null),
 });
