@@ -25,11 +25,15 @@ const readers = {
     help: 'where to serve (127.0.0.1:8787; port 0 takes a free one)',
     read: readListen,
   },
-  kv: { value: 'URL', help: 'the store of jobs (sqlite:FILE in the data folder)', read: readUrl },
+  kv: {
+    value: 'URL',
+    help: 'the store of jobs: sqlite:FILE (in the data folder) or etcd://HOST:PORT,...',
+    read: readKvUrl,
+  },
   history: {
     value: 'URL',
     help: 'the store of runs and logs (sqlite:FILE in the data folder)',
-    read: readUrl,
+    read: readHistoryUrl,
   },
   id: { value: 'ID', help: "this agent's name (the host's; kept in the data folder)", read: readId },
   labels: { value: 'K=V,...', help: 'what jobs may ask for in a worker', read: readLabels },
@@ -57,9 +61,15 @@ function readListen(text: string): Settings['listen'] {
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
-function readUrl(text: string): string {
-  if (!/^(sqlite:.+|memory:)$/.test(text))
-    throw new Expected('sqlite:FILE (etcd and MongoDB are not in this version)');
+/** Of an etcd's URL its scheme only: the rest is read where it is opened, and may hold a password that no message may show. */
+function readKvUrl(text: string): string {
+  if (!/^(sqlite:.+|memory:|etcds?:\/\/.*)$/s.test(text))
+    throw new Expected('sqlite:FILE or etcd://HOST:PORT,...');
+  return text;
+}
+
+function readHistoryUrl(text: string): string {
+  if (!/^(sqlite:.+|memory:)$/.test(text)) throw new Expected('sqlite:FILE (MongoDB is not in this version)');
   return text;
 }
 

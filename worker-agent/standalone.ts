@@ -54,7 +54,7 @@ export async function startStandalone(
   const logger = pino({ level: settings.logLevel }, process.stderr.isTTY ? lines : stderr);
   events.on((event) => logEvent(logger, event));
 
-  const kv = await openKv(settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`, clock);
+  const kv = await openKv(settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`, clock, ids);
   const history = await openHistory(settings.history ?? `sqlite:${join(data, 'history.sqlite')}`, clock);
   const layout = layoutOf();
   const facts = hostFacts();

@@ -117,7 +117,15 @@ export interface Kv {
 
 export class KvError extends Error {
   override readonly name = 'KvError';
-  readonly code: 'unknown' | 'unavailable' | 'compacted' | 'duplicate_key' | 'too_large' | 'lease_not_found';
+  readonly code:
+    | 'unknown'
+    | 'unavailable'
+    | 'compacted'
+    | 'duplicate_key'
+    | 'too_large'
+    | 'lease_not_found'
+    /** The store does not let this credential do it. */
+    | 'forbidden';
   constructor(code: KvError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -1,13 +1,19 @@
 import { refuse } from '#core/model/refusal.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { History } from '#core/ports/history.ts';
+import type { Ids } from '#core/ports/ids.ts';
 import type { Kv } from '#core/ports/kv.ts';
 
-/** The two stores that URLs name, each driver loaded when it is first asked for. Refusal `store_url_invalid`. */
-export async function openKv(url: string, clock: Clock): Promise<Kv> {
+/**
+ * The two stores that URLs name, each driver loaded when it is first asked for. Refusals `store_url_invalid`, and whatever no
+ * waiting would mend (`store_unreachable`, `store_credential_refused`, those of files); a server that is away is none.
+ */
+export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>): Promise<Kv> {
+  if (/^etcds?:/.test(url))
+    return (await import('./kv/etcd/etcd-kv.ts')).openEtcd(url, { clock, chance: () => ids.chance() });
   if (url === 'memory:') return (await import('./kv/memory/memory-kv.ts')).memoryKv({ clock });
   const file = fileOf(url);
-  if (file === null) throw refuse('store_url_invalid', 'kv', url, 'sqlite:FILE');
+  if (file === null) throw refuse('store_url_invalid', 'kv', url, 'sqlite:FILE or etcd://HOST:PORT,...');
   return (await import('./kv/sqlite/sqlite-kv.ts')).sqliteKv({ file, clock });
 }
 

@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import { etcdProto } from './etcd-proto.ts';
 import { projectFolder, readPackage } from './sources/project-files.ts';
 
 /** Where the program lies in the folder that ships: as deep as in the project, so it finds package.json and the site alike. */
@@ -26,6 +27,7 @@ export async function buildProgram(folder: string): Promise<void> {
     minify: false,
     legalComments: 'eof',
     logLevel: 'warning',
+    plugins: [etcdProto],
     banner: {
       // pino and prom-client are CommonJS and call require for built-ins.
       js: "#!/usr/bin/env node\nimport { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);",

@@ -1,17 +1,63 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type Kv, prefixRange } from '#core/ports/kv.ts';
 import { Core, EmbeddedKv } from '#core/stores/kv/embedded/embedded-kv.ts';
 import { KvState } from '#core/stores/kv/embedded/kv-state.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { sqliteKv } from '#core/stores/kv/sqlite/sqlite-kv.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
-import { kvSuite, put } from './kv-suite.ts';
+import { kvSuite, type MadeKv, put } from './kv-suite.ts';
 import { tempFolder } from './temp-folder.ts';
 
-kvSuite('in memory', (clock) => ({ kv: memoryKv({ clock }), clean() {} }));
-kvSuite('on SQLite', (clock) => {
+/** By a clock of its own, which no timer may be left on. */
+function made(open: (clock: VirtualClock) => Kv, clean = () => {}): MadeKv {
+  const clock = new VirtualClock();
+  const time = { ttlMs: 10_000, boot: () => clock.boot(), pass: (ms: number) => clock.advance(ms) };
+  return {
+    kv: open(clock),
+    time,
+    clean() {
+      clean();
+      assert.equal(clock.pending, 0, 'a closed store has left a timer behind');
+    },
+  };
+}
+
+kvSuite('in memory', () => made((clock) => memoryKv({ clock })));
+kvSuite('on SQLite', () => {
   const { file, clean } = tempFolder();
-  return { kv: sqliteKv({ file, clock }), clean };
+  return made((clock) => sqliteKv({ file, clock }), clean);
+});
+
+describe('Leases of an embedded store', () => {
+  const held = async (kv: Kv) => (await kv.range(prefixRange('k/'))).count;
+  it('end at their time, to the millisecond', async () => {
+    const clock = new VirtualClock();
+    const kv = memoryKv({ clock });
+    for (const ms of [3_000, 1_000, 2_000])
+      await kv.txn({ compare: [], then: [put(`k/${ms}`, 'v', await kv.grant(ms))] });
+    const counts: number[] = [];
+    for (const ms of [999, 1, 999, 1, 999, 1]) {
+      await clock.advance(ms);
+      counts.push(await held(kv));
+    }
+    assert.deepEqual(counts, [3, 2, 2, 1, 1, 0]);
+    await kv.close();
+  });
+  it('are not moved by a step of the wall clock, and count a suspend', async () => {
+    const clock = new VirtualClock();
+    const kv = memoryKv({ clock });
+    await kv.txn({ compare: [], then: [put('k/', 'v', await kv.grant(60_000))] });
+    clock.step(3_600_000);
+    await clock.advance(1_000);
+    clock.step(-7_200_000);
+    await clock.advance(1_000);
+    assert.equal(await held(kv), 1);
+    clock.suspend(60_000);
+    await clock.advance(30_000);
+    assert.equal(await held(kv), 0);
+    await kv.close();
+  });
 });
 
 describe('Connections to one embedded store', () => {

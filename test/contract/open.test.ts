@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Refusal } from '#core/model/refusal.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { tempFolder } from './temp-folder.ts';
+
+const ids = systemIds();
 
 describe('Stores by URL', () => {
   it('open what the URL names', async () => {
     const { dir, clean } = tempFolder();
     const clock = new VirtualClock();
     for (const url of ['memory:', `sqlite:${join(dir, 'kv.db')}`]) {
-      const kv = await openKv(url, clock);
+      const kv = await openKv(url, clock, ids);
       assert.equal(
         (await kv.txn({ compare: [], then: [{ type: 'put', key: 'k', value: 'v' }] })).revision,
         '2',
@@ -28,7 +32,7 @@ describe('Stores by URL', () => {
     for (const url of ['', 'sqlite:', 'postgres://x', 'store.db', ':memory:'])
       for (const open of [openKv, openHistory])
         await assert.rejects(
-          open(url, clock),
+          open(url, clock, ids),
           (error) =>
             error instanceof Refusal &&
             error.code === 'store_url_invalid' &&
@@ -38,11 +42,43 @@ describe('Stores by URL', () => {
   it('keep the file of one store from being taken for the other', async () => {
     const { file, clean } = tempFolder();
     const clock = new VirtualClock();
-    await (await openKv(`sqlite:${file}`, clock)).close();
+    await (await openKv(`sqlite:${file}`, clock, ids)).close();
     await assert.rejects(
       openHistory(`sqlite:${file}`, clock),
       (error) => error instanceof Refusal && error.code === 'store_foreign',
     );
+    clean();
+  });
+  it('refuse an URL of etcd that says what it should not, all of it at once, without its password', async () => {
+    const clock = new VirtualClock();
+    const { dir, clean } = tempFolder();
+    const [secret, ca] = [join(dir, 'secret'), join(dir, 'none.pem')];
+    writeFileSync(secret, 'hunter2\n');
+    const cases: [url: string, ...said: RegExp[]][] = [
+      ['etcd://', /"" is no HOST/],
+      ['etcd:h:1', /expected etcd:\/\/HOST:PORT/],
+      ['etcd://a b:2379,c:99999', /"a b:2379" is no HOST/, /"c:99999" is no HOST/],
+      [
+        `etcd://h?colour=red&ca=${secret}`,
+        /colour is not known; expected one of ca, cert/,
+        /ca, cert and key belong to etcds/,
+      ],
+      [`etcds://h?ca=${ca}&cert=${secret}`, /ca: .*none\.pem/, /cert and key come together/],
+      ['etcd://h?user=u', /user and password-file come together/],
+      [`etcd://u:hunter2@h?user=u&password-file=${secret}`, /the user is there twice/, /\*\*\*@h/],
+      ['etcd://u%:hunter2@h', /% is written %25/],
+      ['etcd://hunter2@h', /expected NAME:PASSWORD/],
+      [`etcd://h?user=u&password-file=${ca}`, /password-file: .*none\.pem/],
+    ];
+    for (const [url, ...said] of cases)
+      await assert.rejects(openKv(url, clock, ids), (error) => {
+        assert.ok(error instanceof Refusal, String(error));
+        assert.equal(error.code, 'store_url_invalid');
+        for (const text of said) assert.match(error.message, text);
+        assert.equal(error.errors.length, said.filter(({ source }) => !source.includes('@h')).length, url);
+        assert.doesNotMatch(JSON.stringify([error.message, error.errors]), /hunter2/);
+        return true;
+      });
     clean();
   });
 });

@@ -19,6 +19,12 @@ export const rings: readonly Ring[] = [
   { name: 'contract', about: 'one suite per port, against every implementation', concurrency: atOnce },
   { name: 'sim', about: 'many agents, a virtual clock, one seed one history', concurrency: atOnce },
   { name: 'api', about: 'routes without a socket', concurrency: atOnce },
+  {
+    name: 'etcd',
+    about: 'the driver and what runs on it, against real etcd servers',
+    concurrency: 1,
+    missing: missingEtcd,
+  },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
   { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
   { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
@@ -34,5 +40,12 @@ export function filesOf(ring: Ring): string[] {
 async function missingBrowser(): Promise<string | undefined> {
   const { findChromium } = await import('#test/browser/chromium.ts');
   const found = findChromium();
+  return 'missing' in found ? found.missing : undefined;
+}
+
+/** What can be fetched is fetched here, once, and not by the first test of several. */
+async function missingEtcd(): Promise<string | undefined> {
+  const { etcdsToTry } = await import('#test/etcd/servers.ts');
+  const found = await etcdsToTry();
   return 'missing' in found ? found.missing : undefined;
 }

@@ -1,0 +1,104 @@
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { KvError } from '#core/ports/kv.ts';
+
+/** What an error of a call means. */
+export type Fault =
+  /** The member did not do it, or not that we know; another may. `sure`: it was surely not applied. */
+  | { kind: 'away'; sure: boolean; message: string }
+  /** Surely not applied, and a new sign-in may help. */
+  | { kind: 'token'; message: string }
+  /** Surely not applied, and the same again anywhere would end the same. */
+  | { kind: 'final'; error: Error };
+
+type Rule = [code: status, details: RegExp, (message: string) => Fault];
+
+const refused =
+  (code: KvError['code']) =>
+  (message: string): Fault => ({ kind: 'final', error: new KvError(code, message) });
+const ahead = (message: string): Fault => ({ kind: 'final', error: new RangeError(message) });
+const token = (message: string): Fault => ({ kind: 'token', message });
+const notDone = (message: string): Fault => ({ kind: 'away', sure: true, message });
+const full = (message: string): Fault => ({
+  kind: 'away',
+  sure: true,
+  message: `${message}; it takes no writes until it is compacted, defragmented and its alarm disarmed`,
+});
+
+/**
+ * Texts of etcd's api/v3rpc/rpctypes/error.go, which are part of its interface, and of grpc-js (picker and resolver) where a call
+ * never left this process. The first that fits decides; whatever fits none may have been applied: "request timed out",
+ * "leader changed", a connection cut in the middle.
+ */
+const rules: readonly Rule[] = [
+  [status.OUT_OF_RANGE, /compacted/, refused('compacted')],
+  [status.OUT_OF_RANGE, /future revision/, ahead],
+  [status.NOT_FOUND, /lease not found/, refused('lease_not_found')],
+  [status.INVALID_ARGUMENT, /duplicate key/, refused('duplicate_key')],
+  [status.INVALID_ARGUMENT, /too many operations|request is too large/, refused('too_large')],
+  [status.RESOURCE_EXHAUSTED, /grpc: received message larger/, refused('too_large')],
+  [status.RESOURCE_EXHAUSTED, /database space exceeded/, full],
+  [status.RESOURCE_EXHAUSTED, /too many requests/, notDone],
+  [status.UNAUTHENTICATED, /invalid auth token/, token],
+  [status.INVALID_ARGUMENT, /auth store is old|user name is empty/, token],
+  [status.PERMISSION_DENIED, /./, refused('forbidden')],
+  [status.UNAVAILABLE, /No connection established|Name resolution failed/, notDone],
+  // Judged before the request is looked at, since each of ours asks for a member that has a leader.
+  [status.UNAVAILABLE, /etcdserver: no leader/, notDone],
+];
+
+/** `where` names the member in what people read. */
+export function judge({ code, details }: Pick<ServiceError, 'code' | 'details'>, where: string): Fault {
+  const message = `etcd at ${where} ${explain(details)?.what ?? `says: ${details || status[code]}`}`;
+  const rule = rules.find(([of, text]) => of === code && text.test(details));
+  return rule?.[2](message) ?? { kind: 'away', sure: false, message };
+}
+
+export interface Explanation {
+  /** Continues "etcd at HOST:PORT". */
+  what: string;
+  /** Whether waiting cannot mend it: somebody has to change a setting. */
+  lasting: boolean;
+}
+
+/** What the texts of OpenSSL, Node and grpc-js mean here, and what was expected instead. */
+const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = [
+  [/ECONNREFUSED/, 'refuses connections; expected a running etcd there', false],
+  [/Name resolution failed|ENOTFOUND/, 'cannot be found: nobody knows this host name', false],
+  [
+    /Protocol error/,
+    "does not speak HTTP/2; expected etcd's port for clients, 2379 unless it was changed",
+    true,
+  ],
+  [/before secure TLS connection/, 'does not speak TLS; expected etcd:// for it, not etcds://', true],
+  [
+    /certificate required|alert bad certificate|alert unknown ca|alert number (42|48|116)/,
+    'does not accept our certificate; expected cert= and key= of a client, signed by the authority that etcd trusts',
+    true,
+  ],
+  [
+    /certificate|altnames|self-signed/i,
+    'shows a certificate that cannot be trusted; expected ca= to name the authority that signed it, for this very host',
+    true,
+  ],
+  [
+    /Last error: Failed to connect/,
+    'closes the connection at once; expected etcds:// if it wants TLS',
+    false,
+  ],
+];
+
+export function explain(details: string): Explanation | null {
+  const found = explanations.find(([text]) => text.test(details));
+  if (!found) return null;
+  const why = /Last error: (?:Error: )?([^\n]*?)\.? (?:\(\d{4}-|Resolution note)/.exec(details)?.[1];
+  return { what: why === undefined ? found[1] : `${found[1]} (${why})`, lasting: found[2] };
+}
+
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error;
+}
+
+/** As grpc-js would say it. */
+export function cut(details: string, code: status = status.UNAVAILABLE): ServiceError {
+  return Object.assign(new Error(details), { code, details, metadata: new Metadata() });
+}

@@ -1,0 +1,197 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EtcdPrograms } from './programs.ts';
+
+export interface Member {
+  name: string;
+  /** HOST:PORT for clients. */
+  endpoint: string;
+  /** http://HOST:PORT: /health and /metrics, without credentials whatever the clients' port asks for. */
+  metrics: string;
+  pid(): number;
+  /** SIGSTOP and SIGCONT. */
+  pause(): void;
+  resume(): void;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** After `kill`, with the data that it had. */
+  start(): Promise<void>;
+}
+
+export interface Cluster {
+  /** HOST:PORT,HOST:PORT: what follows etcd:// in a store's URL. */
+  endpoints: string;
+  members: readonly Member[];
+  programs: EtcdPrograms;
+  leader(): Promise<Member>;
+  /** Ends every member and removes what they kept. */
+  stop(): Promise<void>;
+}
+
+export interface ClusterOptions {
+  programs: EtcdPrograms;
+  members?: 1 | 3;
+  /** More flags for each member: `--auth-token-ttl=2`. */
+  flags?: readonly string[];
+  /** For the clients' port. */
+  tls?: { ca: string; cert: string; key: string; clientCerts: boolean };
+  /** Where its data come from; left out, it is empty. */
+  data?: (member: number) => string;
+}
+
+/** Fast failover, for tests: a new leader half a second after the old one's death instead of more than a second. */
+const timing = ['--heartbeat-interval=50', '--election-timeout=500'];
+
+/** Ready clusters of one or three members on free loopback ports, with a temporary folder of their own. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const folder = mkdtempSync(join(tmpdir(), 'cronfleet-etcd-'));
+  const count = options.members ?? 1;
+  const ports = await freePorts(3 * count);
+  const port = (member: number, which: number) => ports[3 * member + which] ?? 0;
+  const names = Array.from({ length: count }, (_, member) => `m${member + 1}`);
+  const peers = names.map((name, member) => `${name}=http://127.0.0.1:${port(member, 1)}`).join(',');
+  const scheme = options.tls ? 'https' : 'http';
+  const members = names.map((name, member) => {
+    const client = `${scheme}://127.0.0.1:${port(member, 0)}`;
+    const peer = `http://127.0.0.1:${port(member, 1)}`;
+    const metrics = `http://127.0.0.1:${port(member, 2)}`;
+    return memberOf({
+      name,
+      endpoint: `127.0.0.1:${port(member, 0)}`,
+      peer,
+      metrics,
+      log: join(folder, `${name}.log`),
+      command: [
+        options.programs.etcd,
+        `--name=${name}`,
+        `--data-dir=${options.data?.(member) ?? join(folder, name)}`,
+        `--listen-client-urls=${client}`,
+        `--advertise-client-urls=${client}`,
+        `--listen-peer-urls=${peer}`,
+        `--initial-advertise-peer-urls=${peer}`,
+        `--listen-metrics-urls=${metrics}`,
+        `--initial-cluster=${peers}`,
+        `--initial-cluster-token=${folder}`,
+        '--logger=zap',
+        '--log-level=warn',
+        ...timing,
+        ...(options.tls ? tlsFlags(options.tls) : []),
+        ...(options.flags ?? []),
+      ],
+    });
+  });
+  const cluster: Cluster = {
+    endpoints: members.map(({ endpoint }) => endpoint).join(','),
+    members,
+    programs: options.programs,
+    async leader() {
+      for (;;) {
+        for (const member of members) if (await isLeader(member)) return member;
+        await sleep(20);
+      }
+    },
+    async stop() {
+      await Promise.all(members.map((member) => member.kill()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  try {
+    mkdirSync(folder, { recursive: true });
+    // One after the other: all at once often costs two seconds of lost elections.
+    for (const member of members) await member.listening();
+    for (const member of members) await member.healthy();
+    return cluster;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+function memberOf(it: {
+  name: string;
+  endpoint: string;
+  peer: string;
+  metrics: string;
+  log: string;
+  command: readonly string[];
+}) {
+  let child: ChildProcess | null = null;
+  const spawnIt = () => {
+    const [program = '', ...args] = it.command;
+    const log = openSync(it.log, 'a');
+    const one = spawn(program, args, { stdio: ['ignore', log, log] });
+    closeSync(log);
+    child = one;
+  };
+  const answers = async (url: string, well: (text: string) => boolean) => {
+    const until = performance.now() + 30_000;
+    while (!(await fetchText(url).then(well, () => false))) {
+      if (child === null || child.exitCode !== null || performance.now() > until)
+        throw new Error(
+          `etcd ${it.name} does not answer at ${url}; it said:\n${readFileSync(it.log, 'utf8').slice(-4_000)}`,
+        );
+      await sleep(20);
+    }
+  };
+  const signal = (name: NodeJS.Signals) => {
+    if (child !== null && child.exitCode === null && child.signalCode === null) child.kill(name);
+  };
+  return {
+    name: it.name,
+    endpoint: it.endpoint,
+    metrics: it.metrics,
+    pid: () => child?.pid ?? 0,
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
+    async kill() {
+      if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    },
+    async start() {
+      spawnIt();
+      await answers(`${it.metrics}/health`, isHealthy);
+    },
+    async listening() {
+      spawnIt();
+      await answers(`${it.peer}/version`, () => true);
+    },
+    healthy: () => answers(`${it.metrics}/health`, isHealthy),
+  };
+}
+
+const isHealthy = (text: string) => /"health":\s*"?true/.test(text);
+
+async function isLeader(member: Member): Promise<boolean> {
+  const text = await fetchText(`${member.metrics}/metrics`).catch(() => '');
+  return /^etcd_server_is_leader 1$/m.test(text);
+}
+
+/** A paused member takes the connection and says nothing. */
+async function fetchText(url: string): Promise<string> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) });
+  return answer.text();
+}
+
+function tlsFlags(tls: NonNullable<ClusterOptions['tls']>): string[] {
+  return [
+    `--cert-file=${tls.cert}`,
+    `--key-file=${tls.key}`,
+    ...(tls.clientCerts ? [`--trusted-ca-file=${tls.ca}`, '--client-cert-auth'] : []),
+  ];
+}
+
+/** Free a moment ago, all of them different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
