@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { Refusal } from '#core/model/refusal.ts';
+import { HistoryError } from '#core/ports/history.ts';
 import { KvError } from '#core/ports/kv.ts';
 
 /** Which status a refusal's code means; what is not named here is a value that is not valid (422). */
@@ -97,6 +98,8 @@ export function answerError(c: Context, error: unknown, fault: (error: unknown) 
 
 /** What a store's fault means for who asked; null where it is a fault of our own. */
 export function storeRefusal(error: unknown): Refusal | null {
+  if (error instanceof HistoryError)
+    return new Refusal('store_unavailable', 'the history does not answer at the moment; try again');
   if (!(error instanceof KvError)) return null;
   if (error.code === 'unavailable' || error.code === 'unknown')
     return new Refusal('store_unavailable', 'the store does not answer at the moment; try again');

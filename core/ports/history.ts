@@ -69,12 +69,26 @@ export interface StatsBucket {
   lateP99: number | null;
 }
 
+/**
+ * A store's fault. `unavailable`: it did not answer, or not in time; whatever was asked may be asked again. `refused`: it
+ * answered and will not do it (rights, no space, a document that it cannot take); the message says what to do.
+ */
+export class HistoryError extends Error {
+  override readonly name = 'HistoryError';
+  readonly code: 'unavailable' | 'refused';
+  constructor(code: HistoryError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /** The ledger, the logs, the audit. SQLite embedded, MongoDB distributed; one suite: test/contract/history. */
 export interface History {
   /** Reference time, UTC ms: the clock all workers are measured against (the host's own with SQLite). */
   now(): Promise<number>;
   /**
-   * Saves records, all or none. Idempotent by id. An open record may be overwritten by a later one; the first
+   * Saves records: all, or it rejects. Then a repeat finishes whatever is not saved yet (SQLite: nothing is; MongoDB: some
+   * may be). Idempotent by id. An open record may be overwritten by a later one; the first
    * terminal record of an id stays, a different later one is kept in it as `also`; an open record never replaces
    * a terminal one. The same record twice changes nothing.
    */
@@ -121,7 +135,10 @@ export interface History {
   loads(): Promise<WorkerLoad[]>;
   /** Forgets what expired before `now`; returns how many runs went. Where the store does that itself, nothing. */
   expire(now: number): Promise<number>;
-  /** Resolves when a run's log may have grown or `ms` have passed: what a long poll waits for. Never rejects. */
+  /**
+   * Resolves when a run's log may have grown or `ms` have passed, often earlier where others write too: who waits looks again.
+   * What a long poll waits for. Never rejects.
+   */
   waitForLog(run: RunId, ms: number, stop: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -18,8 +18,11 @@ export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>
 }
 
 export async function openHistory(url: string, clock: Clock): Promise<History> {
+  if (/^mongodb(\+srv)?:/.test(url))
+    return (await import('./history/mongo/mongo-history.ts')).mongoHistory({ url, clock });
   const file = fileOf(url);
-  if (file === null) throw refuse('store_url_invalid', 'history', url, 'sqlite:FILE');
+  if (file === null)
+    throw refuse('store_url_invalid', 'history', url, 'sqlite:FILE or mongodb://HOST/DATABASE');
   return (await import('./history/sqlite/sqlite-history.ts')).sqliteHistory({ file, clock });
 }
 

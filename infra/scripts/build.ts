@@ -25,6 +25,11 @@ export async function buildProgram(folder: string): Promise<void> {
     target: 'node24',
     // Stack traces name our functions; the file is a program, not a download.
     minify: false,
+    // Looked for where they are installed: native, or of one cloud, and only for who asks for them in the store's URL.
+    external: [
+      ...['@mongodb-js/zstd', 'snappy', 'kerberos', 'mongodb-client-encryption', 'gcp-metadata', 'socks'],
+      '@aws-sdk/credential-providers',
+    ],
     legalComments: 'eof',
     logLevel: 'warning',
     plugins: [etcdProto],

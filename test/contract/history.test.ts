@@ -9,14 +9,20 @@ import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { chunk, historySuite, minuteMs, run, t0 } from './history-suite.ts';
 import { tempFolder } from './temp-folder.ts';
 
-historySuite('on SQLite', (clock) => {
-  const { file, clean } = tempFolder();
-  return { history: sqliteHistory({ file, clock }), clean };
-});
-historySuite('on SQLite without a file', (clock) => ({
-  history: sqliteHistory({ file: ':memory:', clock }),
-  clean() {},
-}));
+const traits = { forgetsByItself: false, hasOwnTime: false, looksEveryMs: Infinity };
+historySuite(
+  'on SQLite',
+  (clock) => {
+    const { file, clean } = tempFolder();
+    return { history: sqliteHistory({ file, clock }), clean };
+  },
+  traits,
+);
+historySuite(
+  'on SQLite without a file',
+  (clock) => ({ history: sqliteHistory({ file: ':memory:', clock }), clean() {} }),
+  traits,
+);
 
 describe('History on SQLite', () => {
   it('answers every list along an index that is in its order, without scan or sort', async () => {

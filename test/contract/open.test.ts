@@ -39,6 +39,19 @@ describe('Stores by URL', () => {
             error.message.includes('sqlite:FILE'),
         );
   });
+  it('tell nobody the password of a URL that will not do', async () => {
+    for (const url of [
+      'mongodb://ann:secret@',
+      'mongodb://ann:secret@host:port/x',
+      'mongodb://ann:secret@h/x?w=0&b=1',
+    ])
+      await assert.rejects(openHistory(url, new VirtualClock()), (error) => {
+        assert.ok(error instanceof Refusal && error.code === 'store_url_invalid', `${error}`);
+        assert.doesNotMatch(JSON.stringify([error.message, error.errors]), /secret/);
+        assert.match(error.message, /mongodb:\/\//);
+        return true;
+      });
+  });
   it('keep the file of one store from being taken for the other', async () => {
     const { file, clean } = tempFolder();
     const clock = new VirtualClock();

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { LogChunk, LogRead } from '#core/ports/history.ts';
 import { transaction } from '../../sqlite/transaction.ts';
+import { LogAnswer } from '../log-answer.ts';
 
 interface Piece {
   offset: number;
@@ -30,25 +31,9 @@ export function logsTable(db: DatabaseSync) {
       });
     },
     read(run: string, start: number, maxBytes: number): LogRead {
-      const parts: Uint8Array[] = [];
-      let next = start;
-      let left = maxBytes;
-      let dropped = 0;
-      for (const { offset, data } of from(run, start)) {
-        if (left === 0) break;
-        // A gap ends an answer that has something to say, so that `next` minus its bytes is where they stood.
-        if (offset > next) {
-          if (parts.length > 0) break;
-          dropped += offset - next;
-          next = offset;
-        }
-        const part = data.subarray(Math.max(0, next - offset)).subarray(0, left);
-        if (part.length === 0) continue;
-        parts.push(part);
-        next += part.length;
-        left -= part.length;
-      }
-      return { data: Buffer.concat(parts), from: start, next, dropped };
+      const answer = new LogAnswer(start, maxBytes);
+      for (const piece of from(run, start)) if (!answer.take(piece)) break;
+      return answer.read();
     },
   };
 }

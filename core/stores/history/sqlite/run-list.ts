@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Run } from '#core/model/run.ts';
 import type { Page, RunQuery } from '#core/ports/history.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { type Walk, walkedIndex, walksOf } from '../run-walks.ts';
 
 type Row = Record<string, unknown>;
 
@@ -16,7 +17,7 @@ export function runList(db: DatabaseSync) {
   };
   return {
     list(query: RunQuery): Page<Run> {
-      const rows = walks(query).flatMap((walk) => ask(walk));
+      const rows = walksOf(query).flatMap((walk) => ask(walk));
       rows.sort(newerFirst);
       const items = rows.slice(0, query.limit);
       const last = items.at(-1);
@@ -25,26 +26,12 @@ export function runList(db: DatabaseSync) {
     },
     /** For tests: how SQLite would find what a query asks for. */
     plan: (query: RunQuery): string[] =>
-      walks(query).flatMap((walk) => ask(walk, 'EXPLAIN QUERY PLAN').map((row) => String(row.detail))),
+      walksOf(query).flatMap((walk) => ask(walk, 'EXPLAIN QUERY PLAN').map((row) => String(row.detail))),
   };
 }
 
 export function readRun(row: Row): Run {
   return JSON.parse(String(row.body));
-}
-
-/**
- * The queries that together answer one. Where the walk would be along all runs, each of several groups gets a walk of its own:
- * otherwise SQLite would have to sort them, or to look through everybody's runs for those of a group that has none.
- */
-function walks(query: RunQuery): RunQuery[] {
-  const { groups, group, ...rest } = query;
-  if (groups === undefined) return [query];
-  if (group !== undefined) return groups.includes(group) ? [{ ...rest, group }] : [];
-  const [first = '', ...others] = new Set(groups);
-  if (groups.length === 0) return [];
-  if (walkedIndex({ ...rest, group: first }) !== 'run_group') return [query];
-  return [first, ...others].map((each) => ({ ...rest, group: each }));
 }
 
 function statementOf(query: RunQuery): { sql: string; values: SQLInputValue[] } {
@@ -67,25 +54,19 @@ function statementOf(query: RunQuery): { sql: string; values: SQLInputValue[] } 
     add('(due, attempt, seq) < (?, ?, ?)', ...decodeCursor(query.cursor, ['number', 'number', 'number']));
   const where = parts.length === 0 ? '' : `WHERE ${parts.join(' AND ')}`;
   return {
-    sql: `SELECT due, attempt, seq, body FROM run INDEXED BY ${walkedIndex(query)} ${where} ${newestFirst} LIMIT ?`,
+    sql: `SELECT due, attempt, seq, body FROM run INDEXED BY ${indexes[walkedIndex(query)]} ${where} ${newestFirst} LIMIT ?`,
     values,
   };
 }
 
-/**
- * The walk that is likely the shortest. SQLite keeps no statistics here and would guess: along the runs of a worker to find
- * those that failed, say, which are few.
- */
-function walkedIndex({ group, name, state, worker, trigger }: RunQuery): string {
-  const rare = state !== undefined && state !== 'succeeded';
-  if (group !== undefined && name !== undefined) return 'run_job';
-  if (rare) return 'run_state';
-  if (trigger !== undefined && trigger !== 'schedule') return 'run_cause';
-  if (group !== undefined) return 'run_group';
-  if (worker !== undefined) return 'run_worker';
-  if (state !== undefined) return 'run_state';
-  return trigger === undefined ? 'run_due' : 'run_cause';
-}
+const indexes: Record<Walk, string> = {
+  due: 'run_due',
+  group: 'run_group',
+  job: 'run_job',
+  state: 'run_state',
+  worker: 'run_worker',
+  trigger: 'run_cause',
+};
 
 function keyOf(row: Row): [due: number, attempt: number, seq: number] {
   return [Number(row.due), Number(row.attempt), Number(row.seq)];

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { durationOf, lateMs, type Run } from '#core/model/run.ts';
 import { transaction } from '../../sqlite/transaction.ts';
 import { keepFirst } from '../keep-first.ts';
+import { dueOf } from '../run-order.ts';
 import { newestFirst, readRun } from './run-list.ts';
 
 /** The ledger: one row a run. */
@@ -74,8 +75,4 @@ export function runsTable(db: DatabaseSync) {
       return found;
     },
   };
-}
-
-function dueOf(run: Run): number {
-  return run.instant ?? run.plannedAt ?? run.startedAt ?? run.endedAt ?? 0;
 }

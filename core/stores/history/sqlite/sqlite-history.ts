@@ -2,15 +2,16 @@ import type { Clock } from '#core/ports/clock.ts';
 import type { History } from '#core/ports/history.ts';
 import { openDatabase } from '../../sqlite/open-database.ts';
 import { sqliteError } from '../../sqlite/sqlite-error.ts';
+import { searchLogs } from '../log-search.ts';
 import { logWaiters } from '../log-waiters.ts';
 import { auditTable } from './audit-table.ts';
 import { expiry } from './expiry.ts';
 import { historyLayout } from './layout.ts';
 import { loadsTable } from './loads-table.ts';
-import { searchLogs } from './log-search.ts';
 import { logsTable } from './logs-table.ts';
 import { runList } from './run-list.ts';
 import { runsTable } from './runs-table.ts';
+import { searchSource } from './search-source.ts';
 import { readStats } from './stats.ts';
 
 /** Pages of the index walks and of the rows they end at: a burst of runs otherwise reads them again for every save. */
@@ -54,7 +55,7 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
     covering: async (group, name, instant) => runs.covering(group, name, instant),
     latest: async (jobs) => runs.latest(jobs),
     log: async (run, from, maxBytes) => logs.read(run, from, maxBytes),
-    search: (query) => searchLogs(db, query, turn),
+    search: (query) => searchLogs(searchSource(db, query, turn), query, turn),
     stats: (query) => readStats(db, query, turn),
     addAudit: async (entry) => writing(file, () => audits.add(entry)),
     audit: async (query) => audits.list(query),

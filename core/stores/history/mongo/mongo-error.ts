@@ -1,0 +1,64 @@
+import {
+  MongoBulkWriteError,
+  MongoError,
+  MongoNetworkError,
+  MongoServerError,
+  MongoServerSelectionError,
+} from 'mongodb';
+import { HistoryError } from '#core/ports/history.ts';
+
+const duplicateKey = 11_000;
+/** What no repeat changes, by code: the server's list is src/mongo/base/error_codes.yml. */
+const refusals: Record<number, string> = {
+  13: 'its user may not do this; grant it the role readWrite on the database',
+  18: 'it does not accept the user or the password',
+  8000: 'it does not accept the user, the password, or what was asked for',
+  121: 'a document does not pass its schema; has a later cronfleet, or somebody by hand, changed it?',
+  10334: 'a document is larger than it takes',
+  14031: 'its disk is full',
+};
+
+/** What the driver threw, as a fault that says which history, what was asked of it and what to do. */
+export function mongoError(place: string, what: string, error: unknown): unknown {
+  if (!(error instanceof MongoError)) return error;
+  const said = error instanceof MongoServerSelectionError ? selectionText(error) : error.message;
+  const refusal = refusalOf(error);
+  const text = `history ${place}: cannot ${what}: ${refusal === undefined ? '' : `${refusal} `}(${said})`;
+  return new HistoryError(refusal === undefined ? 'unavailable' : 'refused', text, { cause: error });
+}
+
+/** The reason why a repeat would not help; undefined where it may. */
+export function refusalOf(error: MongoError): string | undefined {
+  const cause = error.cause instanceof MongoServerError ? error.cause : error;
+  if (cause instanceof MongoNetworkError) return undefined;
+  const codes = [cause.code, ...writeErrorsOf(cause).map(({ code }) => code)];
+  return codes.flatMap((code) => refusals[Number(code)] ?? [])[0];
+}
+
+function selectionText(error: MongoServerSelectionError): string {
+  const hosts = [...(error.reason?.servers?.values() ?? [])];
+  const why = hosts.flatMap(({ address, error: of }) => (of ? `${address}: ${of.message}` : []));
+  return [error.message, ...why].join('; ');
+}
+
+/** Which documents of a bulk write were not taken, and why. */
+export function writeErrorsOf(error: unknown): { index: number; code: number }[] {
+  if (!(error instanceof MongoBulkWriteError)) return [];
+  return [error.writeErrors].flat().map(({ index, code }) => ({ index, code }));
+}
+
+/**
+ * What a bulk write did not write: `there`, the places of documents that were there already; `refused`, the error where the server
+ * would not take others, whatever comes. All else is written. Throws the error itself where that is not sure.
+ */
+export function unwritten(error: unknown): { there: number[]; refused: MongoBulkWriteError | null } {
+  const errors = writeErrorsOf(error);
+  if (
+    !(error instanceof MongoBulkWriteError) ||
+    errors.length === 0 ||
+    error.result.getWriteConcernError() !== undefined
+  )
+    throw error;
+  const there = errors.filter(({ code }) => code === duplicateKey).map(({ index }) => index);
+  return { there, refused: there.length === errors.length ? null : error };
+}
