@@ -32,7 +32,7 @@ const readers = {
   },
   history: {
     value: 'URL',
-    help: 'the store of runs and logs (sqlite:FILE in the data folder)',
+    help: 'the store of runs and logs: sqlite:FILE (in the data folder) or mongodb://HOST/DATABASE',
     read: readHistoryUrl,
   },
   id: { value: 'ID', help: "this agent's name (the host's; kept in the data folder)", read: readId },
@@ -69,7 +69,8 @@ function readKvUrl(text: string): string {
 }
 
 function readHistoryUrl(text: string): string {
-  if (!/^(sqlite:.+|memory:)$/.test(text)) throw new Expected('sqlite:FILE (MongoDB is not in this version)');
+  if (!/^(sqlite:.+|mongodb(\+srv)?:\/\/.*)$/s.test(text))
+    throw new Expected('sqlite:FILE or mongodb://HOST/DATABASE');
   return text;
 }
 

