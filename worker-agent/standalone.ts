@@ -20,6 +20,7 @@ import { agentId, firstLine, hostFacts, hostLoad } from './host-facts.ts';
 import { logLine } from './log-lines.ts';
 import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
+import { isDiskFull } from './runner/faults.ts';
 import type { Settings } from './settings.ts';
 import { createLedger } from './shipper/create-ledger.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
@@ -37,11 +38,28 @@ export interface Standalone {
 /** How often History forgets what has expired. */
 const expireEveryMs = 60_000;
 
-/** One machine: stores, API, site and agent in this process, served on loopback. */
-export async function startStandalone(
-  settings: Settings,
-  host: { version: string; site: ((path: string) => SiteFile | null) | null },
-): Promise<Standalone> {
+interface HostParts {
+  version: string;
+  site: ((path: string) => SiteFile | null) | null;
+}
+
+/**
+ * One machine: stores, API, site and agent in this process, served on loopback. Refusals: `port_taken`, `disk_full`, and what opening
+ * the stores refuses.
+ */
+export async function startStandalone(settings: Settings, host: HostParts): Promise<Standalone> {
+  try {
+    return await start(settings, host);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    throw new Refusal(
+      'disk_full',
+      `--data ${settings.data}: its disk is full (${error instanceof Error ? error.message : error}); make room, or choose another folder`,
+    );
+  }
+}
+
+async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   keepYoungHeapSmall();
   const data = settings.data;
   mkdirSync(data, { recursive: true, mode: 0o700 });

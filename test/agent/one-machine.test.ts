@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -229,4 +229,18 @@ describe('one machine', { skip: process.platform === 'linux' ? false : 'agents r
     assert.equal(state, 'no_instant');
     assert.match(sentence, /the next is/);
   });
+});
+
+it('says in one line that the disk is full, and ends', async () => {
+  const full = mkdtempSync(join(tmpdir(), 'cronfleet-full-'));
+  try {
+    // What is written there finds no room, as on a full disk.
+    symlinkSync('/dev/full', join(full, 'client.json.new'));
+    const args = [main, 'up', '--data', full, '--listen', '127.0.0.1:0'];
+    const ended = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    assert.equal(ended.status, 1);
+    assert.match(ended.stderr, /^cronfleet: --data \S+: its disk is full \(ENOSPC.*\); make room, .*\n$/);
+  } finally {
+    rmSync(full, { recursive: true });
+  }
 });
