@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Role, TokenValue } from '#core/cluster/records.ts';
-import { getToken, putToken } from '#core/cluster/tokens.ts';
+import { getToken, putToken, putTokenIfNone } from '#core/cluster/tokens.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { AppDeps, Caller } from './deps.ts';
 
@@ -34,6 +34,21 @@ export async function createToken(
   };
   await putToken(kv, layout, value);
   return { token: value, text: `cf_${id}_${secret}` };
+}
+
+/**
+ * Makes the token whose text this is an administrator's, where the store has no token at all: how the first one gets into a store that
+ * nobody can reach but the API. `text` is of the shape that `createToken` gives.
+ */
+export async function takeFirstToken(
+  { kv, layout, clock }: Pick<TokenDeps, 'kv' | 'layout' | 'clock'>,
+  text: string,
+): Promise<void> {
+  const [, id = '', secret = ''] = shape.exec(text) ?? [];
+  await putTokenIfNone(kv, layout, {
+    ...{ id, name: 'first', hash: hashOf(secret), role: 'admin', groups: null },
+    ...{ createdAt: clock.now(), createdBy: 'settings' },
+  });
 }
 
 /** Finds out who asks. Refusal `unauthorized`, which does not tell what of the token was wrong. */

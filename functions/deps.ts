@@ -15,6 +15,14 @@ export interface SiteFile {
   etag: string;
 }
 
+/** What stands between this app and who asks, where that lets only so much through. */
+export interface Gateway {
+  /** How long the answer to this request may still take, ms; `env` is what the host hands to the app with it. */
+  restMs(env: unknown): number;
+  /** How many raw bytes an answer may have. It goes out in one piece, when it is whole. */
+  rawMax: number;
+}
+
 /** Everything the API touches, handed in: it keeps no state of its own. */
 export interface AppDeps {
   kv: Kv;
@@ -34,6 +42,8 @@ export interface AppDeps {
   metrics?: () => Promise<string>;
   /** The zone in which crontabs that name none are read; `UTC` unless said. */
   zone?: string;
+  /** Undefined: answers may be long, and are streamed. */
+  gateway?: Gateway;
   /** How channels are reached; undefined: they can't be tried from here. */
   fetch?: typeof fetch;
 }

@@ -36,6 +36,9 @@ const statuses: Record<string, ContentfulStatusCode> = {
   path_invalid: 400,
   store_unavailable: 503,
   clock_skewed: 503,
+  settings_invalid: 503,
+  settings_unreadable: 503,
+  log_too_large: 413,
 };
 
 const titles: Record<number, string> = {

@@ -20,6 +20,8 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'spool.full': 'error',
   'disk.full': 'error',
   'keeper.closed': 'warn',
+  'settings.changed': 'info',
+  'settings.stale': 'error',
   'http.fault': 'error',
 };
 

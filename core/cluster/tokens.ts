@@ -24,6 +24,14 @@ export async function putToken(kv: Kv, layout: Layout, token: TokenValue): Promi
   });
 }
 
+/** Where there is any token, this one is not taken. */
+export async function putTokenIfNone(kv: Kv, layout: Layout, token: TokenValue): Promise<void> {
+  await kv.txn({
+    compare: [{ ...prefixRange(layout.tokens), target: 'create', op: '=', revision: '0' }],
+    then: [{ type: 'put', key: layout.token(token.id), value: JSON.stringify(token) }],
+  });
+}
+
 /** Whether there was one. */
 export async function deleteToken(kv: Kv, layout: Layout, id: string): Promise<boolean> {
   const { results } = await kv.txn({ compare: [], then: [{ type: 'delete', key: layout.token(id) }] });

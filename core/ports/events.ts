@@ -30,6 +30,10 @@ export type Event =
   | { type: 'spool.full'; droppedBytes: number }
   | { type: 'disk.full'; path: string; error: unknown }
   | { type: 'keeper.closed'; run: RunId; owner: string }
+  | { type: 'settings.changed'; names: readonly string[] }
+  /** They could not be read again; those known before hold on. */
+  | { type: 'settings.stale'; error: unknown }
+  | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' }
   | {
       type: 'http.request';
       method: string;

@@ -119,7 +119,7 @@ export const runRoutes = [
     handle: async (asked) => asked.c.json(runView((await runOf(asked)).run)),
   }),
   route({
-    ...{ method: 'GET', path: '/runs/:run/log', role: 'viewer', summary: "Read a run's log" },
+    ...{ method: 'GET', path: '/runs/:run/log', role: 'viewer', summary: "Read a run's log", refuses: [413] },
     query: v.strictObject({
       from: v.optional(number(0, Number.MAX_SAFE_INTEGER), '0'),
       wait: v.optional(number(0, longestWaitS), '0'),

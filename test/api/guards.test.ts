@@ -40,18 +40,6 @@ describe('a request', () => {
     }
   });
 
-  it('that is not UTF-8 is refused rather than mended', async () => {
-    api = await makeApp();
-    const body = new Uint8Array([
-      ...new TextEncoder().encode('{"command":"'),
-      0xff,
-      ...new TextEncoder().encode('"}'),
-    ]);
-    assert.deepEqual((await api.ask('PUT', at, { body })).json.code, 'encoding_invalid');
-    assert.equal((await api.ask('GET', '/api/v1/jobs?q=%ff')).status, 400);
-    assert.equal((await api.ask('GET', '/api/v1/jobs?q=%E2%82%AC')).status, 200);
-  });
-
   it('with ten thousand mistakes gets an answer that can be read', async () => {
     api = await makeApp();
     const { status, text, json } = await api.ask('POST', '/api/v1/apply', {

@@ -15,6 +15,7 @@ import { createApp, routesOf } from '#functions/app.ts';
 import { createToken } from '#functions/auth.ts';
 import type { AppDeps } from '#functions/deps.ts';
 import { pathOf, problemStatuses, type Route } from '#functions/route.ts';
+import { transport } from './transport.ts';
 
 const known = routesOf(() => {}).map((route) => ({
   route,
@@ -56,7 +57,7 @@ export async function makeApp(given: Partial<AppDeps> & { clock?: Clock; around?
   const told: Event[] = [];
   events.on((event) => told.push(event));
   const own = { kv, history, layout, clock, ids, events, version: '0' };
-  const app = createApp({ ...own, kv: around(kv), ...others });
+  const app = createApp({ ...own, ...transport().deps, kv: around(kv), ...others });
   const tokens = new Map<string, string>();
 
   async function tokenOf(role: Role, groups: string[] | null = null): Promise<string> {
@@ -73,7 +74,7 @@ export async function makeApp(given: Partial<AppDeps> & { clock?: Clock; around?
     const raw = typeof body === 'string' || body instanceof Uint8Array;
     const sent = body === undefined ? {} : { body: raw ? (body as string) : JSON.stringify(body) };
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
-    return app.request(path, {
+    return transport().send(app, path, {
       ...{ method, headers: { ...type, ...auth, ...headers }, ...sent },
       ...(signal === undefined ? {} : { signal }),
     });
@@ -97,6 +98,7 @@ export async function makeApp(given: Partial<AppDeps> & { clock?: Clock; around?
     app,
     ask,
     request,
+    tokenOf,
     told,
     /** Puts a run into History, with whatever is known of it. */
     async ran(run: Partial<Run> & Pick<Run, 'id'>): Promise<Run> {

@@ -84,15 +84,6 @@ describe("a run's log", () => {
     assert.equal((await ended).done, true);
   });
 
-  it('is waited for in vain by who has gone', async () => {
-    await api.ran({ id: run, state: 'running' });
-    const gone = new AbortController();
-    const asked = api.ask('GET', log('?wait=20'), { signal: gone.signal });
-    await clock.advance(1);
-    gone.abort();
-    assert.equal((await asked).json.done, false);
-  });
-
   it('is the whole, byte for byte, as text/plain', async () => {
     await api.ran({ id: run });
     const bytes = new Uint8Array(1_500_000).map((_, i) => i % 251);
@@ -112,22 +103,6 @@ describe("a run's log", () => {
         (await api.ask('GET', log(), { headers: { accept } })).headers.get('content-type') ?? '',
         /json/,
       );
-  });
-
-  it('comes as events as it grows, and goes on where a reader was cut off', async () => {
-    await api.ran({ id: run, state: 'running' });
-    await api.said(run, 0, 'one\n', 0);
-    const accept = { accept: 'text/event-stream' };
-    const response = await api.request('GET', log(), { headers: accept });
-    const reading = response.text();
-    await api.said(run, 1, 'two\n', 4);
-    await api.ran({ id: run, state: 'succeeded' });
-    const events = (await reading).trim().split('\n\n');
-    assert.match(events.at(-1) ?? '', /^event: done/m);
-    const texts = events.map((one) => JSON.parse(/^data: (.*)$/m.exec(one)?.[1] ?? '').text);
-    assert.equal(texts.join(''), 'one\ntwo\n');
-    const again = await api.request('GET', log(), { headers: { ...accept, 'last-event-id': '4' } });
-    assert.match(await again.text(), /"text":"two\\n"/);
   });
 });
 

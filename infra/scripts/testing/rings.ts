@@ -19,6 +19,7 @@ export const rings: readonly Ring[] = [
   { name: 'contract', about: 'one suite per port, against every implementation', concurrency: atOnce },
   { name: 'sim', about: 'many agents, a virtual clock, one seed one history', concurrency: atOnce },
   { name: 'api', about: 'routes without a socket', concurrency: atOnce },
+  { name: 'lambda', about: 'functions, by events of API Gateway', concurrency: 1 },
   {
     name: 'etcd',
     about: 'the driver and what runs on it, against real etcd servers',

@@ -1,0 +1,28 @@
+// The suites of the API, every request by an event of API Gateway.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { filesUnder } from '#infra/scripts/sources/project-files.ts';
+import './use-events.ts';
+
+const suites = {
+  bodies: () => import('#test/api/bodies.test.ts'),
+  course: () => import('#test/api/course.test.ts'),
+  fuzz: () => import('#test/api/fuzz.test.ts'),
+  guards: () => import('#test/api/guards.test.ts'),
+  jobs: () => import('#test/api/jobs.test.ts'),
+  past: () => import('#test/api/past.test.ts'),
+  roles: () => import('#test/api/roles.test.ts'),
+  runs: () => import('#test/api/runs.test.ts'),
+};
+/** What needs a host that streams and hands bytes over as they came. */
+const notHere = ['plain-host'];
+
+for (const [name, load] of Object.entries(suites))
+  describe(name, async () => {
+    await load();
+  });
+
+it('every suite of the API is among them', () => {
+  const there = filesUnder('test/api').flatMap((path) => /(\w[\w-]*)\.test\.ts$/.exec(path)?.[1] ?? []);
+  assert.deepEqual([...Object.keys(suites), ...notHere].sort(), there.sort());
+});
