@@ -1,4 +1,4 @@
-import { Hono, type MiddlewareHandler } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import * as v from 'valibot';
@@ -89,7 +89,8 @@ export function createApp(deps: AppDeps) {
       c.header('cache-control', 'no-store');
       const query = queryOf(c, one.query ?? nothing);
       const body = one.body === null ? undefined : await bodyOf(c, one.body);
-      return one.handle({ c, deps, caller: c.get('caller'), query, body });
+      const stillAllowed = () => allowedCaller(c, one, authentic);
+      return one.handle({ c, deps, caller: c.get('caller'), stillAllowed, query, body });
     });
   app.notFound((c) => {
     const { path, method } = c.req;
@@ -141,14 +142,19 @@ function ourHost({ allowedHosts }: AppDeps): MiddlewareHandler<Env> {
 }
 
 /** Who asks, and whether the route is for them: before anything of the body is read. */
-function allowed({ role }: Route, authentic: Authenticator): MiddlewareHandler<Env> {
+function allowed(route: Route, authentic: Authenticator): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const caller = await authentic.caller(c.req.header('authorization'));
-    c.set('caller', caller);
-    if (!hasRole(caller, role))
-      throw new Refusal('forbidden', `this needs the role ${role}; the token has ${caller.role}`);
+    await allowedCaller(c, route, authentic);
     await next();
   };
+}
+
+/** Refusals `unauthorized`, `forbidden`. */
+async function allowedCaller(c: Context<Env>, { role }: Route, authentic: Authenticator): Promise<void> {
+  const caller = await authentic.caller(c.req.header('authorization'));
+  c.set('caller', caller);
+  if (!hasRole(caller, role))
+    throw new Refusal('forbidden', `this needs the role ${role}; the token has ${caller.role}`);
 }
 
 const limited = bodyLimit({

@@ -57,46 +57,62 @@ const titles: Record<number, string> = {
   503: 'Service unavailable',
 };
 
-/** RFC 9457 problem details: what API.md promises of every answer that is not the one asked for. */
-export function problem(c: Context, refusal: Refusal): Response {
-  const status = statuses[refusal.code] ?? 422;
-  const headers: Record<string, string> = {};
-  if (status === 503) headers['retry-after'] = String(refusal.retryAfter ?? 2);
-  if (status === 401) headers['www-authenticate'] = 'Bearer';
-  return body(c, status, refusal.code, refusal.message, refusal.errors, headers);
+interface Problem {
+  status: ContentfulStatusCode;
+  code: string;
+  detail: string;
+  errors: Refusal['errors'];
 }
 
-function body(
-  c: Context,
-  status: ContentfulStatusCode,
-  code: string,
-  detail: string,
-  errors: Refusal['errors'],
-  headers: Record<string, string>,
-): Response {
-  const value = {
-    ...{
-      type: 'about:blank',
-      title: titles[status] ?? 'Error',
-      status,
-      code,
-      detail,
-      requestId: c.get('requestId'),
-    },
+/** What a refusal is in RFC 9457's terms. */
+function problemOf({ code, message, errors }: Refusal): Problem {
+  return { status: statuses[code] ?? 422, code, detail: message, errors };
+}
+
+const internal: Problem = {
+  ...{ status: 500, code: 'internal', errors: [] },
+  detail: 'something went wrong here; the log tells more by this requestId',
+};
+
+/** Problem details as API.md promises them of every answer that is not the one asked for. */
+function detailsOf(c: Context, { status, code, detail, errors }: Problem): object {
+  return {
+    ...{ type: 'about:blank', title: titles[status] ?? 'Error', status, code, detail },
+    ...{ requestId: c.get('requestId') },
     ...(errors.length > 0 ? { errors } : {}),
   };
-  for (const [name, text] of Object.entries(headers)) c.header(name, text);
+}
+
+export function problem(c: Context, refusal: Refusal): Response {
+  const what = problemOf(refusal);
+  if (what.status === 503) c.header('retry-after', String(refusal.retryAfter ?? 2));
+  if (what.status === 401) c.header('www-authenticate', 'Bearer');
+  return answer(c, what);
+}
+
+function answer(c: Context, what: Problem): Response {
   c.header('cache-control', 'no-store');
-  return c.body(JSON.stringify(value), status, { 'content-type': 'application/problem+json' });
+  const type = { 'content-type': 'application/problem+json' };
+  return c.body(JSON.stringify(detailsOf(c, what)), what.status, type);
+}
+
+/** The refusal that was thrown, or that a store's fault means; null for a fault of our own. */
+function refusalOf(error: unknown): Refusal | null {
+  return error instanceof Refusal ? error : storeRefusal(error);
+}
+
+/** What was thrown in the middle of an answer, as a problem's details to be sent in it. */
+export function problemDetails(c: Context, error: unknown, fault: (error: unknown) => void): object {
+  if (!(error instanceof Refusal)) fault(error);
+  const refusal = refusalOf(error);
+  return detailsOf(c, refusal === null ? internal : problemOf(refusal));
 }
 
 /** What was thrown, as an answer: a refusal says why, a store that is away says when to come back, a fault tells nothing. */
 export function answerError(c: Context, error: unknown, fault: (error: unknown) => void): Response {
-  if (error instanceof Refusal) return problem(c, error);
-  fault(error);
-  const refusal = storeRefusal(error);
-  if (refusal !== null) return problem(c, refusal);
-  return body(c, 500, 'internal', 'something went wrong here; the log tells more by this requestId', [], {});
+  if (!(error instanceof Refusal)) fault(error);
+  const refusal = refusalOf(error);
+  return refusal === null ? answer(c, internal) : problem(c, refusal);
 }
 
 /** What a store's fault means for who asked; null where it is a fault of our own. */

@@ -11,6 +11,8 @@ export interface Asked<Q = unknown, B = unknown> {
   c: Context<Env>;
   deps: AppDeps;
   caller: Caller;
+  /** Refusals `unauthorized`, `forbidden`: whether the token that was good for this still is, for answers that take their time. */
+  stillAllowed(): Promise<void>;
   query: Q;
   body: B;
 }

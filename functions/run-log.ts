@@ -1,55 +1,43 @@
+import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
-import { stream, streamSSE } from 'hono/streaming';
+import { streamSSE } from 'hono/streaming';
 import type * as v from 'valibot';
 import { Refusal } from '#core/model/refusal.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
 import type { LogPart } from './answers.ts';
-import type { AppDeps } from './deps.ts';
+import type { AppDeps, Env } from './deps.ts';
+import { problemDetails } from './problem.ts';
 import type { Asked } from './route.ts';
 
 /** A page of a log. Of control characters it is seven times as long where JSON travels in JSON, and Lambda lets 6 MB through. */
 const pageBytes = 524_288;
 /** Below the 30 s that gateways give a request. */
 export const longestWaitS = 29;
+/** Who may not read any more reads no further than this on, however long an answer takes. */
+const recheckMs = 5_000;
 const never = new AbortController().signal;
 
+type Reading = Asked<{ from: number; wait: number }>;
+
 /** The log in whichever form is asked for: a page of it, the whole, or as it grows. */
-export function showLog(
-  asked: Asked<{ from: number; wait: number }>,
-  run: Run,
-): Response | Promise<Response> {
+export async function showLog(asked: Reading, run: Run): Promise<Response> {
   const { c, deps, query } = asked;
   const { gateway } = deps;
-  const whole = ['application/json', 'text/plain'];
+  const forms = ['application/json', 'text/plain'];
   const type = accepts(c, {
     header: 'Accept',
-    supports: gateway === undefined ? [...whole, 'text/event-stream'] : whole,
+    supports: gateway === undefined ? [...forms, 'text/event-stream'] : forms,
     default: 'application/json',
   });
   if (type === 'text/event-stream') return follow(asked, run);
-  if (type === 'application/json') {
-    const waitMs = Math.min(query.wait * 1_000, gateway?.restMs(c.env) ?? Number.POSITIVE_INFINITY);
-    return readLog(deps, run, query.from, waitMs, c.req.raw.signal ?? never).then((part) => c.json(part));
-  }
-  if (gateway !== undefined) return wholeLog(asked, run, gateway.rawMax);
-  c.header('content-type', 'text/plain; charset=utf-8');
-  c.header('content-disposition', `attachment; filename="${run.id}.log"`);
-  return stream(c, async (out) => {
-    for (let from = query.from; !out.aborted; ) {
-      const read = await deps.history.log(run.id, from, pageBytes);
-      if (read.data.length > 0) await out.write(read.data);
-      if (read.next === from) return;
-      from = read.next;
-    }
-  });
+  if (type === 'text/plain')
+    return gateway === undefined ? streamed(asked, run) : inOnePiece(asked, run, gateway.rawMax);
+  const waitMs = Math.min(query.wait * 1_000, gateway?.restMs(c.env) ?? Number.POSITIVE_INFINITY);
+  return c.json(await readLog(asked, run, query.from, waitMs, c.req.raw.signal ?? never));
 }
 
 /** The raw log in one piece. Refusal `log_too_large`: what was cut off would pass for the whole. */
-async function wholeLog(
-  { c, deps, query }: Asked<{ from: number }>,
-  run: Run,
-  max: number,
-): Promise<Response> {
+async function inOnePiece({ c, deps, query }: Reading, run: Run, max: number): Promise<Response> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for (let from = query.from; ; ) {
@@ -70,28 +58,69 @@ async function wholeLog(
   });
 }
 
-/** The log as server-sent events; `Last-Event-ID` is where a reader was cut off. */
-function follow({ c, deps, query }: Asked<{ from: number }>, run: Run): Response {
+/** The log as it was kept. A fault in its middle breaks it off, so that nobody takes what has come for the whole. */
+async function streamed({ c, deps, query, stillAllowed }: Reading, run: Run): Promise<Response> {
+  const read = (from: number) => deps.history.log(run.id, from, pageBytes);
+  // The first page before anything is answered: what goes wrong here can still be said.
+  let page: Awaited<ReturnType<typeof read>> | null = await read(query.from);
+  let from = query.from;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(out) {
+      try {
+        // A pull that gives nothing is not followed by another: over a gap it goes on by itself.
+        for (let given = false; !given; ) {
+          await stillAllowed();
+          page ??= await read(from);
+          given = page.data.length > 0;
+          if (given) out.enqueue(page.data);
+          if (page.next === from) {
+            out.close();
+            return;
+          }
+          from = page.next;
+          page = null;
+        }
+      } catch (error) {
+        if (!(error instanceof Refusal)) told(c, deps, error);
+        out.error(error);
+      }
+    },
+  });
+  c.header('content-type', 'text/plain; charset=utf-8');
+  c.header('content-disposition', `attachment; filename="${run.id}.log"`);
+  return c.body(body);
+}
+
+/** The log as server-sent events; `Last-Event-ID` is where a reader was cut off. What goes wrong ends it with `refused`. */
+function follow(asked: Reading, run: Run): Response {
+  const { c, deps, query } = asked;
   const seen = c.req.header('last-event-id') ?? '';
   return streamSSE(c, async (out) => {
     const stop = new AbortController();
     out.onAbort(() => stop.abort());
-    for (let from = /^\d{1,15}$/.test(seen) ? Number(seen) : query.from; !stop.signal.aborted; ) {
-      const part = await readLog(deps, run, from, longestWaitS * 1_000, stop.signal);
-      await out.writeSSE({
-        id: String(part.next),
-        event: part.done ? 'done' : 'log',
-        data: JSON.stringify(part),
-      });
-      if (part.done) return;
-      from = part.next;
+    try {
+      for (let from = /^\d{1,15}$/.test(seen) ? Number(seen) : query.from; !stop.signal.aborted; ) {
+        const part = await readLog(asked, run, from, longestWaitS * 1_000, stop.signal);
+        const event = part.done ? 'done' : 'log';
+        await out.writeSSE({ id: String(part.next), event, data: JSON.stringify(part) });
+        if (part.done) return;
+        from = part.next;
+      }
+    } catch (error) {
+      const details = problemDetails(c, error, (fault) => told(c, deps, fault));
+      await out.writeSSE({ event: 'refused', data: JSON.stringify(details) });
     }
   });
 }
 
-/** What there is of a log from `from` on; waits for more up to `waitMs` while the run lives. */
+function told(c: Context<Env>, { events }: AppDeps, error: unknown): void {
+  const { method, path } = c.req;
+  events.emit({ type: 'http.fault', method, path, requestId: c.get('requestId'), error });
+}
+
+/** What there is of a log from `from` on; waits for more up to `waitMs` while the run lives. Refusals of `stillAllowed`. */
 async function readLog(
-  deps: AppDeps,
+  { deps, stillAllowed }: Reading,
   run: Run,
   from: number,
   waitMs: number,
@@ -100,6 +129,7 @@ async function readLog(
   const { history, clock } = deps;
   const until = clock.boot() + waitMs;
   for (;;) {
+    await stillAllowed();
     // Before the log: what a run that has ended has written is all there.
     const ended = isTerminal((await history.run(run.id))?.state ?? run.state);
     const read = await history.log(run.id, from, pageBytes);
@@ -118,7 +148,7 @@ async function readLog(
         done,
         droppedBytes: read.dropped,
       };
-    await history.waitForLog(run.id, restMs, stop);
+    await history.waitForLog(run.id, Math.min(restMs, recheckMs), stop);
   }
 }
 

@@ -127,7 +127,8 @@ export const runRoutes = [
     answer: LogPart,
     also: {
       'text/plain': 'The whole from `from` on, as it was kept',
-      'text/event-stream': 'LogPart by LogPart as it grows, `log` and at last `done`',
+      'text/event-stream':
+        'LogPart by LogPart as it grows, `log` and at last `done`; `refused` with a problem where it can not go on',
     },
     headers: { Accept: 'Which of the three forms', 'Last-Event-ID': 'Where a reader of events was cut off' },
     handle: async (asked) => showLog(asked, (await runOf(asked)).run),
