@@ -1,20 +1,22 @@
-import { batcher, type Piece } from '#core/cluster/batch.ts';
-import type { KillValue } from '#core/cluster/records.ts';
+import { batcher } from '#core/cluster/batch.ts';
 import { stillMe, stillRegistered } from '#core/cluster/registration.ts';
-import { type Candidate, commonTzdata, fits, hashOf, rank } from '#core/decide/placement.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
 import { sleep } from '#core/ports/clock.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
 import { type AgentDeps, times } from './context.ts';
+import { createFullness } from './fullness.ts';
 import { inOrder } from './in-order.ts';
 import { createIntents } from './intents.ts';
 import { createKeeper } from './keeper.ts';
-import { createMirror, type MirroredJob } from './mirror.ts';
+import { createMirror } from './mirror.ts';
 import { createOrders } from './orders.ts';
+import { createOwnClock } from './own-clock.ts';
 import { patientReads } from './patient-reads.ts';
+import { createPlaces } from './places.ts';
 import { createPlanner } from './planner.ts';
 import { createPresence } from './presence.ts';
+import { replacing } from './replacing.ts';
 import { createRetries } from './retries.ts';
 import { createRuns } from './runs.ts';
 import { createStarter } from './starter.ts';
@@ -37,7 +39,13 @@ export function createAgent(given: AgentDeps) {
   const timeline = createTimeline(clock);
   const kv = patientReads(deps.kv, again);
   const mirror = createMirror(deps);
-  const presence = createPresence(deps);
+  const ownClock = createOwnClock({ ...deps, worker: settings.id });
+  const places = createPlaces({ ...deps, mirror, ownClock });
+  const presence = createPresence({
+    ...deps,
+    trusted: () => !ownClock.isOff(),
+    now: () => ({ clockSkewMs: ownClock.told(), full: fullness.isFull() }),
+  });
   /** Jobs in which something has ended since the last turn: their orders are asked once for all. */
   const freed = new Set<JobId>();
 
@@ -86,12 +94,14 @@ export function createAgent(given: AgentDeps) {
     timeline,
     intents,
     found,
-    replace,
+    replace: replacing({ ...deps, mirror, keeps, guard }),
+    starving: () => fullness.starving(),
   };
-  const planner = createPlanner({ ...shared, placeOf });
+  const planner = createPlanner({ ...shared, placeOf: (job) => places.of(job) });
   const more = { ...shared, hasRoom: () => planner.hasRoom() };
+  const fullness = createFullness({ clock, hasRoom: more.hasRoom, tell });
   const retries = createRetries(more);
-  const orders = createOrders({ ...more, placeOf: placeOfOrder });
+  const orders = createOrders({ ...more, placeOf: (job) => places.ofOrder(job) });
   const keeper = createKeeper({ ...shared, keeps });
   const adoption = createAdoption({ ...shared, keeper, keeps, again });
 
@@ -102,69 +112,9 @@ export function createAgent(given: AgentDeps) {
     });
   }
 
-  function candidates(): (Candidate & { hash: number })[] {
-    return [...mirror.workers].map(([id, { record, hash }]) => ({
-      worker: record,
-      draining: mirror.drains.has(id),
-      full: false,
-      hash,
-    }));
-  }
-
-  let common = { candidates: candidates(), tzdata: '' };
-  function lookAround(): void {
-    const all = candidates();
-    common = { candidates: all, tzdata: commonTzdata(all.map(({ worker }) => worker)) };
-  }
-
-  function placeOf(job: MirroredJob): { place: number; runnable: boolean } | null {
-    if (mirror.drains.has(settings.id)) return null;
-    const { job: spec } = job.record;
-    if (spec.mode === 'all') {
-      const self = mirror.workers.get(settings.id);
-      return fits(spec, self?.record ?? settings) ? { place: 0, runnable: true } : null;
-    }
-    const { order, runnable } = rank(spec, job.hash, common.candidates, common.tzdata);
-    const place = order.indexOf(settings.id);
-    return place < 0 || place >= times.deputyDelays.length ? null : { place, runnable };
-  }
-
-  function placeOfOrder(id: JobId): number | null {
-    const job = mirror.jobs.get(id);
-    if (job !== undefined) return placeOf(job)?.place ?? null;
-    // Of a job that is gone only the books are left to keep: any one will do, as long as all agree.
-    const ids = [...mirror.workers.keys()].sort();
-    return ids[hashOf(id) % Math.max(1, ids.length)] === settings.id ? 0 : null;
-  }
-
-  /** Asks that what lives in a lane be killed, as a person would (overlap: replace). */
-  function replace(job: JobId, running: readonly Entry[]): void {
-    for (const entry of running) {
-      const run = entry.key.slice(entry.key.lastIndexOf('/') + 1);
-      if (mirror.kills.has(run)) continue;
-      const at = clock.now();
-      const value: KillValue = {
-        by: 'overlap: replace',
-        at,
-        expiresAt: at + 86_400_000,
-        signalledAt: null,
-        confirmedAt: null,
-        signal: null,
-        graceMs: null,
-      };
-      const key = layout.kill(run);
-      const piece: Piece = {
-        job,
-        txn: {
-          compare: [
-            { key: entry.key, target: 'create', op: '>', revision: '0' },
-            { key, target: 'create', op: '=', revision: '0' },
-          ],
-          then: [{ type: 'put', key, value: JSON.stringify(value) }],
-        },
-      };
-      guard('replace', keeps.submit(piece));
-    }
+  /** The registration says what has changed. */
+  function tell(): void {
+    guard('tell', presence.rewrite(ending.signal));
   }
 
   function killsAsked(asked: readonly RunId[]): void {
@@ -176,25 +126,44 @@ export function createAgent(given: AgentDeps) {
     retries.review(null, new Set(asked));
   }
 
+  /** Who is home where, seen anew. */
+  function rerank(): void {
+    places.lookAround();
+    planner.changed(mirror.jobs.keys());
+    orders.review(new Set([...mirror.orders.values()].map(({ job }) => job)));
+  }
+
   let quiet: (() => void) | null = null;
   function membership(died: { id: string; incarnation: string }[], stop: AbortSignal): void {
     for (const one of died) if (one.id !== settings.id) guard('bury', keeper.bury(one, stop));
     quiet?.();
-    const rerank = () => {
-      lookAround();
-      planner.changed(mirror.jobs.keys());
-      orders.review(new Set([...mirror.orders.values()].map(({ job }) => job)));
-    };
     if (died.length > 0) rerank();
     else quiet = timeline.at(clock.now() + times.membershipQuiet, rerank);
   }
 
-  /** The lease is sure again, and every run adopted: what was claimed starts if in time, and every lane is looked at anew. */
+  /**
+   * The lease is sure again, and every run adopted, or the clock is right again: what was claimed starts if in time, and every lane is
+   * looked at anew.
+   */
   function reborn(): void {
     for (const one of [...runs.live.values()])
       if (one.phase === 'claimed') guard('resume', starter.resume(one));
     planner.reload();
   }
+
+  const clockTurns = {
+    tell,
+    off: rerank,
+    right() {
+      rerank();
+      reborn();
+    },
+    tired(skewMs: number) {
+      const reason = `claimed, and not started while its worker's clock was ${skewMs} ms off`;
+      for (const one of [...runs.live.values()])
+        if (one.phase === 'claimed') guard('giveUp', starter.giveUp(one, reason));
+    },
+  };
 
   async function beat(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -205,7 +174,7 @@ export function createAgent(given: AgentDeps) {
         revision: mirror.revision(),
         cpu: 0,
         memory: 0,
-        clockSkewMs: 0,
+        clockSkewMs: ownClock.skewMs(),
       });
       await sleep(clock, reportEvery, stop);
     }
@@ -213,7 +182,7 @@ export function createAgent(given: AgentDeps) {
 
   /** From a listed mirror to work: adopts first, then decides. */
   async function begin(stop: AbortSignal, until: AbortSignal): Promise<void> {
-    lookAround();
+    places.lookAround();
     const adopted = await adoption.adoptAll();
     const incarnation = presence.lastIncarnation() ?? '0';
     events.emit({ type: 'agent.registered', worker: settings.id, incarnation, adopted });
@@ -243,6 +212,7 @@ export function createAgent(given: AgentDeps) {
         },
       });
       adoption.know(processes);
+      await ownClock.begin();
       await presence.enter(stop);
       if (stop.aborted) return;
       const until = AbortSignal.any([stop, ending.signal]);
@@ -263,7 +233,8 @@ export function createAgent(given: AgentDeps) {
         listed.resolve,
       );
       const renewing = presence.run(ending.signal, { adopt: () => adoption.adoptAll(), reborn });
-      const failed = Promise.all([following, renewing]).then(() => {});
+      const glancing = ownClock.run(ending.signal, clockTurns);
+      const failed = Promise.all([following, renewing, glancing]).then(() => {});
       await Promise.race([listed.promise, failed, aborted(stop)]);
       if (!stop.aborted) {
         const beginning = begin(stop, until);
@@ -273,6 +244,7 @@ export function createAgent(given: AgentDeps) {
       }
       retries.close();
       orders.close();
+      fullness.close();
       await planner.close();
       await runner.stop();
       const settled = new AbortController();

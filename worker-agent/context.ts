@@ -1,4 +1,5 @@
 import type { Layout } from '#core/cluster/keys.ts';
+import type { ReferenceTime } from '#core/cluster/reference-time.ts';
 import type { WorkerLoad } from '#core/model/worker.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
@@ -34,6 +35,8 @@ export interface AgentDeps {
   kv: Kv;
   layout: Layout;
   clock: Clock;
+  /** What all workers measure their clocks against. */
+  reference: ReferenceTime;
   ids: Ids;
   events: Events;
   ledger: Ledger;

@@ -8,7 +8,9 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'agent.lease_lost': 'warn',
   'agent.stopped': 'info',
   'agent.fault': 'error',
-  'clock.stepped': 'warn',
+  'clock.off': 'error',
+  'clock.right': 'info',
+  'tzdata.apart': 'warn',
   'key.invalid': 'warn',
   'run.refused': 'warn',
   'run.ended': 'info',
@@ -22,6 +24,7 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'keeper.closed': 'warn',
   'settings.changed': 'info',
   'settings.stale': 'error',
+  'server.fault': 'error',
   'http.fault': 'error',
 };
 

@@ -1,8 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Event } from '#core/ports/events.ts';
 
-/** Prometheus metrics of one process, kept by its events. */
-export function eventMetrics(living: () => number): { see(event: Event): void; text(): Promise<string> } {
+/** Prometheus metrics of one process, kept by its events. `living`: its runs; null: it has none. */
+export function eventMetrics(living: (() => number) | null): {
+  see(event: Event): void;
+  text(): Promise<string>;
+} {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'cronfleet_' });
   const registers = [registry];
@@ -31,12 +34,13 @@ export function eventMetrics(living: () => number): { see(event: Event): void; t
     labelNames: ['where'],
     registers,
   });
-  new Gauge({
-    ...{ name: 'cronfleet_runs_living', help: 'Runs that live', registers },
-    collect() {
-      this.set(living());
-    },
-  });
+  if (living !== null)
+    new Gauge({
+      ...{ name: 'cronfleet_runs_living', help: 'Runs that live', registers },
+      collect() {
+        this.set(living());
+      },
+    });
   return {
     see(event) {
       if (event.type === 'run.ended') ended.inc({ state: event.record.state });
@@ -47,6 +51,7 @@ export function eventMetrics(living: () => number): { see(event: Event): void; t
       else if (event.type === 'ledger.away') away.set(1);
       else if (event.type === 'ledger.back') away.set(0);
       else if (event.type === 'agent.fault') faults.inc({ where: event.where });
+      else if (event.type === 'server.fault') faults.inc({ where: event.where });
       else if (event.type === 'http.fault') faults.inc({ where: 'http' });
     },
     text: () => registry.metrics(),

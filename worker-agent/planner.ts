@@ -20,6 +20,7 @@ import { createGates, type Gate } from './gates.ts';
 import type { Intents } from './intents.ts';
 import type { Lane } from './lane.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
+import type { Place } from './places.ts';
 import type { Presence } from './presence.ts';
 import type { LiveRun, Runs } from './runs.ts';
 import type { Starter } from './starter.ts';
@@ -36,9 +37,11 @@ export interface PlannerDeps extends AgentDeps {
   timeline: Timeline;
   guard: Guard;
   /** This worker's place among those that may try this job: 0 home, 1 and 2 deputies, null: not at all. */
-  placeOf(job: MirroredJob): { place: number; runnable: boolean } | null;
+  placeOf(job: MirroredJob): Place | null;
   /** A running key under my name that I know nothing of. */
   found(entry: Entry): void;
+  /** Something could not be taken on for want of room. */
+  starving(): void;
   /** Asks that the living runs of a lane be killed (overlap: replace). */
   replace(job: JobId, running: readonly Entry[]): void;
 }
@@ -299,6 +302,7 @@ export function createPlanner(deps: PlannerDeps) {
   function starve(lane: Lane, instant: number): void {
     lane.held ??= instant;
     starved.add(lane);
+    deps.starving();
     // An end of a run is told, room on the disk is not.
     wake(lane, clock.now() + (deps.ledger.hasRoom() ? longestWaitMs : fullDiskMs));
   }
@@ -584,7 +588,7 @@ export function createPlanner(deps: PlannerDeps) {
         plan(hungry);
       }
     },
-    /** After a loss of registration nothing that was seen is sure. */
+    /** After a loss of registration, or of a clock to go by, nothing that was seen is sure. */
     reload(): void {
       for (const lane of lanes.values()) {
         lane.loaded = false;

@@ -10,7 +10,14 @@ import { type AgentDeps, times } from './context.ts';
  * The agent's hold on its id: a leased registration, renewed by a loop of our own. It is lost at send time + TTL - margin
  * by boot time or by the wall clock, whichever is further: a suspended host's monotonic clock stands still.
  */
-export function createPresence(deps: AgentDeps) {
+export function createPresence(
+  deps: AgentDeps & {
+    /** Whether the clock may be trusted with instants. */
+    trusted(): boolean;
+    /** What of the registration changes while it stands. */
+    now(): Pick<WorkerRecord, 'clockSkewMs' | 'full'>;
+  },
+) {
   const { kv, layout, clock, settings, events, memory } = deps;
   let mine: Registration | null = null;
   let sent = { boot: 0, wall: 0 };
@@ -18,6 +25,9 @@ export function createPresence(deps: AgentDeps) {
   /** False between a new registration and the adoption of every run under it. */
   let adopted = true;
   let since = clock.now();
+  /** Whether the registration as it stands is not what is so now, and whether somebody sees to that. */
+  let changed = false;
+  let rewriting = false;
 
   const record = (): WorkerRecord => ({
     id: settings.id,
@@ -30,7 +40,7 @@ export function createPresence(deps: AgentDeps) {
     capacity: settings.capacity,
     tzdata: settings.tzdata,
     switchesUser: settings.switchesUser,
-    clockSkewMs: 0,
+    ...deps.now(),
   });
 
   function mark() {
@@ -93,7 +103,8 @@ export function createPresence(deps: AgentDeps) {
     },
 
     /** The incarnation under which claims and releases are allowed right now, or null. */
-    incarnation: (): string | null => (lost || mine === null || leftMs() <= 0 ? null : mine.incarnation),
+    incarnation: (): string | null =>
+      lost || mine === null || leftMs() <= 0 || !deps.trusted() ? null : mine.incarnation,
     /** The incarnation under which this agent last stood, whether or not it may claim. */
     lastIncarnation: (): string | null => mine?.incarnation ?? null,
     /** Boot time (ms) after which nothing may be released on the strength of this lease. */
@@ -160,9 +171,26 @@ export function createPresence(deps: AgentDeps) {
       }
     },
 
-    /** Writes the registration anew, after something about this worker has changed. */
-    async rewrite(): Promise<void> {
-      if (mine !== null) await rewrite(kv, layout, record(), mine);
+    /** Writes the registration anew, after something about this worker has changed: what changes meanwhile goes with the next try. */
+    async rewrite(stop: AbortSignal): Promise<void> {
+      changed = true;
+      if (rewriting) return;
+      rewriting = true;
+      try {
+        while (changed && !stop.aborted && mine !== null) {
+          changed = false;
+          try {
+            await rewrite(kv, layout, record(), mine);
+          } catch (error) {
+            // The store is away or slow: the others hear of it when it is back.
+            if (!(error instanceof KvError)) throw error;
+            changed = true;
+            await sleep(clock, times.margin, stop);
+          }
+        }
+      } finally {
+        rewriting = false;
+      }
     },
   };
 }

@@ -12,6 +12,8 @@ export interface Settings {
   id: string | null;
   labels: Record<string, string>;
   capacity: number;
+  /** The agent's port for Prometheus, on loopback; null: none. */
+  metrics: number | null;
   logLevel: string;
 }
 
@@ -38,6 +40,11 @@ const readers = {
   id: { value: 'ID', help: "this agent's name (the host's; kept in the data folder)", read: readId },
   labels: { value: 'K=V,...', help: 'what jobs may ask for in a worker', read: readLabels },
   capacity: { value: 'N', help: 'how many runs at once (100)', read: readCapacity },
+  metrics: {
+    value: 'PORT',
+    help: 'where this host may read Prometheus metrics: http://127.0.0.1:PORT/metrics (none)',
+    read: readPort,
+  },
   'log-level': { value: 'LEVEL', help: `${logLevels.join(', ')} (info)`, read: readLevel },
 } as const;
 
@@ -95,6 +102,12 @@ function readCapacity(text: string): number {
   if (!Number.isInteger(value) || value < 1 || value > 100_000)
     throw new Expected('a whole number from 1 to 100000');
   return value;
+}
+
+function readPort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new Expected('a port number (0 takes a free one)');
+  return Number(text);
 }
 
 function readLevel(text: string): string {
@@ -188,6 +201,7 @@ export function readSettings(
     id: take('id', null),
     labels: take('labels', {}),
     capacity: take('capacity', 100),
+    metrics: take('metrics', null),
     logLevel: take('log-level', 'info'),
   };
   if (mistakes.length > 0)
@@ -196,4 +210,27 @@ export function readSettings(
     });
   for (const part of [settings.listen, settings.labels]) Object.freeze(part);
   return Object.freeze(settings);
+}
+
+/** The stores of a fleet, which all its processes share. Refusal `settings_invalid` where one is not named, or serves one process only. */
+export function sharedStores({ kv, history }: Pick<Settings, 'kv' | 'history'>): {
+  kv: string;
+  history: string;
+} {
+  const mistakes: Mistake[] = [];
+  const [kvWanted, historyWanted] = [
+    'etcd://HOST:PORT,...',
+    'mongodb://HOST/DATABASE, or sqlite:FILE for processes of one host',
+  ];
+  const wrong = (path: string, said: string, expected: string) =>
+    mistakes.push({ path, message: `--${path}: ${said}; expected ${expected}`, expected });
+  if (kv === null) wrong('kv', 'is needed: the store that the whole fleet shares', kvWanted);
+  else if (!/^etcds?:/.test(kv)) wrong('kv', 'serves one process only, which is cronfleet up', kvWanted);
+  if (history === null)
+    wrong('history', 'is needed: where the whole fleet keeps runs and logs', historyWanted);
+  if (kv === null || history === null || mistakes.length > 0)
+    throw new Refusal('settings_invalid', mistakes.map(({ message }) => message).join('\n'), {
+      errors: mistakes,
+    });
+  return { kv, history };
 }

@@ -98,14 +98,15 @@ export function createStarter(
   async function resume(one: LiveRun): Promise<void> {
     if (one.inHand || !mine(one)) return;
     if (inTime(one) && one.starts < maxStarts) return await startNow(one);
-    await runner.disarm(one.run);
-    await runs.end(one, {
-      state: 'missed',
-      reason: 'claimed, but not started in time',
-      endedAt: clock.now(),
-    });
+    await giveUp(one, 'claimed, but not started in time');
   }
 
-  return { mark, barred, startNow, refuse, resume };
+  /** Ends a claimed run that was never let go. */
+  async function giveUp(one: LiveRun, reason: string): Promise<void> {
+    await runner.disarm(one.run);
+    if (one.phase === 'claimed') await runs.end(one, { state: 'missed', reason, endedAt: clock.now() });
+  }
+
+  return { mark, barred, startNow, refuse, resume, giveUp };
 }
 export type Starter = ReturnType<typeof createStarter>;

@@ -144,6 +144,7 @@ export const WorkerValue = v.object({
   tzdata: v.string(),
   switchesUser: v.boolean(),
   clockSkewMs: orNull(v.number()),
+  full: v.optional(v.boolean(), false),
 });
 
 export type WorkerValue = v.InferOutput<typeof WorkerValue>;

@@ -20,7 +20,7 @@ export async function listWorkers(
   for (const entry of registered.entries) {
     const read = decode(WorkerValue, entry);
     if (!read.ok) continue;
-    const { switchesUser: _, ...worker } = read.value;
+    const { switchesUser: _, full: __, ...worker } = read.value;
     const state = worker.state === 'live' && draining.has(worker.id) ? 'draining' : worker.state;
     views.set(worker.id, {
       ...worker,

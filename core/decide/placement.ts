@@ -5,8 +5,6 @@ import type { WorkerRecord } from '#core/model/worker.ts';
 export interface Candidate {
   worker: WorkerRecord;
   draining: boolean;
-  /** Only ever known of oneself. */
-  full: boolean;
 }
 
 /** A worker further off reference time claims nothing (P4). */
@@ -61,10 +59,9 @@ export function rank(
 ): Ranking {
   const zoned = job.timezone !== 'UTC';
   const able = candidates.filter(
-    ({ worker, draining, full }) =>
+    ({ worker, draining }) =>
       worker.state === 'live' &&
       !draining &&
-      !full &&
       Math.abs(worker.clockSkewMs ?? 0) <= maxSkewMs &&
       (!zoned || worker.tzdata === tzdata) &&
       fits(job, worker),
@@ -72,8 +69,9 @@ export function rank(
   const runnable = able.length > 0;
   const pool = runnable ? able : candidates;
   const order = pool
-    .map(({ worker, hash }) => ({ id: worker.id, weight: weigh(jobHash, hash) }))
-    .sort((a, b) => b.weight - a.weight || (a.id < b.id ? -1 : 1))
+    .map(({ worker: { id, full }, hash }) => ({ id, full, weight: weigh(jobHash, hash) }))
+    // Who is full comes last, and is not unfit: where all are, somebody's next free slot is what it waits for.
+    .sort((a, b) => Number(a.full) - Number(b.full) || b.weight - a.weight || (a.id < b.id ? -1 : 1))
     .map(({ id }) => id);
   return { order, runnable };
 }

@@ -18,6 +18,8 @@ export interface WorkerRecord {
   switchesUser: boolean;
   /** Offset of its clock from reference time, ms; null while unknown. */
   clockSkewMs: number | null;
+  /** Whether it has no room, so that its lanes go to others first. */
+  full: boolean;
 }
 
 /** Load figures of a worker, kept by History and overwritten by each beat. */

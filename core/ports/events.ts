@@ -11,7 +11,9 @@ export type Event =
   | { type: 'agent.lease_lost'; worker: string; reason: string }
   | { type: 'agent.stopped'; worker: string; living: number }
   | { type: 'agent.fault'; worker: string; where: string; error: unknown }
-  | { type: 'clock.stepped'; worker: string; byMs: number }
+  | { type: 'clock.off'; worker: string; skewMs: number }
+  | { type: 'clock.right'; worker: string; skewMs: number }
+  | { type: 'tzdata.apart'; worker: string; own: string; common: string }
   | { type: 'key.invalid'; key: string; problem: string }
   | { type: 'job.decided'; job: string; instant: number; why: string }
   | { type: 'run.armed'; run: RunId }
@@ -43,6 +45,7 @@ export type Event =
       requestId: string;
       who: string | null;
     }
+  | { type: 'server.fault'; where: string; error: unknown }
   | { type: 'http.fault'; method: string; path: string; requestId: string; error: unknown };
 
 export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>;

@@ -204,7 +204,6 @@ describe('a wrong call of the command line', () => {
       [['show', 'a', 'b'], /"b" is one word too many/],
       [['import'], /which crontab\?/],
       [['next', '* * * * *', '--count', '0'], /--count 0/],
-      [['agent'], /needs stores/],
       [['token', 'create', 'x'], /which role/],
       [['help', 'shw'], /did you mean show\?/],
       [['up', '--capacity', '-1'], /--capacity=-1/],
@@ -216,6 +215,15 @@ describe('a wrong call of the command line', () => {
       assert.deepEqual([code, out], [2, ''], args.join(' '));
       assert.match(err, said);
     }
+  });
+
+  it('refuses daemons of a fleet without the stores that all share, naming each', async () => {
+    const { code, err } = await cli(['agent']);
+    assert.equal(code, 1);
+    assert.match(err, /--kv: is needed[\s\S]*--history: is needed/);
+    const own = await cli(['server', '--kv', `sqlite:${join(dir, 'kv.sqlite')}`]);
+    assert.equal(own.code, 1);
+    assert.match(own.err, /--kv: serves one process only[\s\S]*--history: is needed/);
   });
 
   it('ends with 3 where no server is known or none answers', async () => {

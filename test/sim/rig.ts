@@ -44,10 +44,10 @@ export class Rig {
     return host;
   }
 
-  agent(host: Host, mistakes: Mistakes = {}): SimAgent {
+  agent(host: Host, mistakes: Mistakes = {}, measured = false): SimAgent {
     const { store, layout, weather, history, stamps } = this;
     const agent = startAgent({
-      ...{ host, store, layout, weather, history, stamps, mistakes },
+      ...{ host, store, layout, weather, history, stamps, mistakes, measured },
       chance: this.#chance.fork(),
       see() {},
       crashed: (error) => this.crashes.push(error),

@@ -1,5 +1,6 @@
 import { createAgent } from '#agent/agent.ts';
 import type { Layout } from '#core/cluster/keys.ts';
+import { hostTime, referenceTime } from '#core/cluster/reference-time.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event } from '#core/ports/events.ts';
 import { KvError } from '#core/ports/kv.ts';
@@ -27,6 +28,8 @@ export interface SimAgentDeps {
   stamps: Stamp[];
   chance: Chance;
   mistakes: Mistakes;
+  /** Measured against the true time, as History tells it; else its own is the reference. */
+  measured: boolean;
   see(event: Event): void;
   /** It ended though nobody stopped it. */
   crashed(error: unknown): void;
@@ -64,6 +67,9 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
     kv: new SimKv({ life, store, connection, weather, chance: chance.fork(), tamper, givesUp }),
     layout,
     clock: life.clock,
+    reference: deps.measured
+      ? referenceTime({ history: tellsTime(life, history), clock: life.clock })
+      : hostTime,
     ids: chance.fork(),
     events,
     ledger,
@@ -93,6 +99,20 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
       life.deliver(() => stop.abort());
       await running;
       life.kill();
+    },
+  };
+}
+
+/** History's clock is the true one; the way there takes a while. */
+function tellsTime(life: Life, history: SimHistory): { now(): Promise<number> } {
+  const { world, chance } = life.host;
+  return {
+    async now() {
+      await life.delay(chance.between(0, 10));
+      if (history.down) throw new Error('History is away');
+      const { utc } = world;
+      await life.delay(chance.between(0, 10));
+      return utc;
     },
   };
 }

@@ -197,6 +197,7 @@ class Simulation {
       stamps: this.#stamps,
       chance: this.#chance.fork(),
       mistakes: this.#options.mistakes ?? {},
+      measured: this.#scenario.workers > 1,
       see: (event) => this.#see(host, event),
       crashed: (error) => {
         if (this.#over) return;

@@ -28,6 +28,7 @@ it('takes flags before variables before the file before what is so anyway', () =
     id: 'from-env',
     labels: { zone: 'a' },
     capacity: 3,
+    metrics: null,
     logLevel: 'info',
   });
 });

@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { apply } from './commands/apply.ts';
+import { daemons } from './commands/daemons.ts';
 import { doctor } from './commands/doctor.ts';
 import { exportCommand } from './commands/export.ts';
 import { fleetCommands } from './commands/fleet.ts';
@@ -7,7 +8,6 @@ import { importCommand } from './commands/import.ts';
 import { jobCommands } from './commands/jobs.ts';
 import { next } from './commands/next.ts';
 import { runCommands } from './commands/runs.ts';
-import { daemons } from './commands/up.ts';
 
 /** Every command, in the order in which the overview lists them. */
 export const commands: readonly Command[] = [

@@ -1,4 +1,5 @@
 import { Refusal } from '#core/model/refusal.ts';
+import { KvError } from '#core/ports/kv.ts';
 import { readSettings } from '../settings.ts';
 import { Unreachable } from './api-client.ts';
 import { type Command, type Context, Usage } from './command.ts';
@@ -119,6 +120,10 @@ function complain(error: unknown, command: Command, { note }: Terminal): number 
   }
   if (error instanceof Unreachable) {
     note(`cronfleet: ${error.message}`);
+    return 3;
+  }
+  if (error instanceof KvError && (error.code === 'unavailable' || error.code === 'unknown')) {
+    note(`cronfleet ${command.name}: the store does not answer: ${error.message}`);
     return 3;
   }
   if (error instanceof Refusal) {

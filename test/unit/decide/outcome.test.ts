@@ -80,11 +80,11 @@ describe('who tries', () => {
       capacity: 1,
       tzdata: '2026a',
     },
-    ...{ switchesUser: false, clockSkewMs: 0 },
+    ...{ switchesUser: false, clockSkewMs: 0, full: false },
     ...more,
   });
   const candidates = (...workers: WorkerRecord[]) =>
-    workers.map((one) => ({ worker: one, draining: false, full: false, hash: hashOf(one.id) }));
+    workers.map((one) => ({ worker: one, draining: false, hash: hashOf(one.id) }));
 
   it("spreads jobs over workers, and moves only a lost worker's jobs", () => {
     const all = candidates(worker('a'), worker('b'), worker('c'));
@@ -97,7 +97,7 @@ describe('who tries', () => {
     }
     for (const count of homes.values()) assert.ok(count > 800 && count < 1_200, `unfair: ${[...homes]}`);
   });
-  it('leaves out who drains, is full, is away, is off reference time, or does not fit', () => {
+  it('leaves out who drains, is away, is off reference time, or does not fit', () => {
     const all = candidates(
       worker('away', { state: 'away' }),
       worker('skewed', { clockSkewMs: 501 }),
@@ -107,6 +107,14 @@ describe('who tries', () => {
     const hdd = rank(job({ target: { labels: { disk: 'hdd' } } }), 1, all, '2026a');
     assert.equal(hdd.runnable, false);
     assert.equal(hdd.order.length, 3);
+  });
+  it('puts who is full behind the others, and leaves nothing undone where all are', () => {
+    const ids = ['a', 'b', 'c', 'd'];
+    const [home = '', ...rest] = rank(job(), 7, candidates(...ids.map((id) => worker(id))), '2026a').order;
+    const one = candidates(...ids.map((id) => worker(id, { full: id === home })));
+    assert.deepEqual(rank(job(), 7, one, '2026a'), { order: [...rest, home], runnable: true });
+    const all = candidates(...ids.map((id) => worker(id, { full: true })));
+    assert.deepEqual(rank(job(), 7, all, '2026a'), { order: [home, ...rest], runnable: true });
   });
   it("gives zoned jobs to the majority's zone data, and to the newer at a tie", () => {
     const [old, young] = [worker('old'), worker('new', { tzdata: '2026b' })];

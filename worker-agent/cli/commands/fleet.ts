@@ -1,4 +1,10 @@
-import type { Role } from '#core/cluster/records.ts';
+import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { type Role, roles } from '#core/cluster/records.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { openKv } from '#core/stores/open.ts';
+import { createToken as putToken } from '#functions/auth.ts';
+import { readSettings } from '../../settings.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { plain, table } from '../terminal.ts';
 import { timeText } from '../views.ts';
@@ -73,6 +79,9 @@ export const fleetCommands: readonly Command[] = [
     flags: {
       role: { value: 'ROLE', help: 'viewer, operator (run, kill, pause), editor or admin; create needs it' },
       group: { value: 'G,...', help: 'for these groups only' },
+      direct: { help: 'create it in the store itself, without a server: the first token of a fleet' },
+      kv: { value: 'URL', help: 'that store (CRONFLEET_KV, or kv of the settings file)' },
+      config: { value: 'FILE', help: 'the settings file (/etc/cronfleet/config.yaml)' },
       ...jsonFlag,
     },
     run(context) {
@@ -105,8 +114,32 @@ async function createToken(context: Context, name: string): Promise<number> {
   const role = context.text('role');
   if (role === undefined) throw new Usage('which role? --role viewer, operator, editor or admin');
   const groups = context.text('group')?.split(',') ?? null;
+  if (context.has('direct')) return createDirectly(context, { name, role, groups });
   const made = await context.api().send('POST', '/tokens', { name, role, groups });
   return show<{ token: string }>(context, made, ({ token }) => token);
+}
+
+/** Who may write the store may do anything with it: no token is asked for. */
+async function createDirectly(
+  { env, terminal, text }: Context,
+  { name, role, groups }: { name: string; role: string; groups: string[] | null },
+): Promise<number> {
+  const known = roles.find((one) => one === role);
+  if (known === undefined) throw new Usage(`--role ${role}: expected one of ${roles.join(', ')}`);
+  const { kv: url } = readSettings({ kv: text('kv') }, env, text('config') ?? null);
+  if (url === null)
+    throw new Usage('--direct: which store? --kv URL, CRONFLEET_KV, or kv in the settings file');
+  const clock = systemClock();
+  const ids = systemIds();
+  const kv = await openKv(url, clock, ids);
+  try {
+    const token = { name, role: known, groups, by: 'command line' };
+    const made = await putToken({ kv, layout: layoutOf(), clock, ids }, token);
+    terminal.line(made.text);
+    return 0;
+  } finally {
+    await kv.close();
+  }
 }
 
 async function revokeToken(context: Context, id: string): Promise<number> {

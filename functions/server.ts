@@ -1,0 +1,68 @@
+import { eventMetrics } from '#agent/event-metrics.ts';
+import { logToStderr } from '#agent/process-log.ts';
+import { type Settings, sharedStores } from '#agent/settings.ts';
+import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { referenceOf } from '#core/cluster/reference-time.ts';
+import { listTokens } from '#core/cluster/tokens.ts';
+import { eventBus } from '#core/ports/event-bus.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { openHistory, openKv } from '#core/stores/open.ts';
+import { createApp } from './app.ts';
+import type { SiteFile } from './deps.ts';
+import { keepForgetting } from './expiry.ts';
+import { listener } from './listener.ts';
+
+export interface ServerProcess {
+  url: string;
+  /** Whether the store holds a token, so that somebody may ask something; null: it could not be asked. */
+  hasToken: boolean | null;
+  /** Settles when everything has been stopped. */
+  stop(): Promise<void>;
+}
+
+/** API and site of a fleet, one of several: what one server knows, all know, for it is in the stores. Refusals `settings_invalid`, `port_taken`. */
+export async function startServer(
+  settings: Settings,
+  host: { version: string; site: ((path: string) => SiteFile | null) | null },
+): Promise<ServerProcess> {
+  const stores = sharedStores(settings);
+  const clock = systemClock();
+  const ids = systemIds();
+  const events = eventBus();
+  logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
+  const kv = await openKv(stores.kv, clock, ids);
+  const history = await openHistory(stores.history, clock);
+  const layout = layoutOf();
+  const reference = referenceOf(stores.history, { history, clock });
+  const metrics = eventMetrics(null);
+  events.on(metrics.see);
+  // Behind nginx it is called by names of which it knows nothing, so any Host is answered: nothing is open but by a token.
+  const app = createApp({
+    ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
+    ...(host.site === null ? {} : { site: host.site }),
+    ...{ skewMs: reference.skewMs, fetch: globalThis.fetch },
+  });
+  const port = listener(settings.listen);
+  const url = await port.listen(app.fetch);
+  const stop = new AbortController();
+  const forgetting = keepForgetting({ history, clock }, stop.signal, (error) =>
+    events.emit({ type: 'server.fault', where: 'history.expire', error }),
+  );
+  const measuring = reference.run(stop.signal);
+  const hasToken = await listTokens(kv, layout).then(
+    (tokens) => tokens.length > 0,
+    () => null,
+  );
+  return {
+    url,
+    hasToken,
+    async stop() {
+      stop.abort();
+      await port.close();
+      await Promise.all([forgetting, measuring]);
+      await history.close();
+      await kv.close();
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { siteFrom } from '#functions/site.ts';
+import { readSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
+import type { Command, Context, Flag } from '../command.ts';
+import { siteFolder, version } from '../shipped.ts';
+
+type Setting = (typeof settingNames)[number];
+
+function flagsFor(names: readonly Setting[]): Record<string, Flag> {
+  return {
+    ...Object.fromEntries(names.map((name) => [name, settingHelp(name)])),
+    config: { value: 'FILE', help: 'YAML with the same names (/etc/cronfleet/config.yaml)' },
+  };
+}
+
+/** What a daemon is, once it has started. */
+interface Daemon {
+  /** Rejects when a part of it fails. */
+  failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+/** A command that goes on until it is told to stop. */
+function daemon(
+  what: Pick<Command, 'name' | 'summary' | 'example'>,
+  {
+    names,
+    farewell,
+    start,
+  }: {
+    names: readonly Setting[];
+    /** Said when it stops; '': nothing. */
+    farewell: string;
+    start(settings: Settings, context: Context): Promise<Daemon>;
+  },
+): Command {
+  return {
+    ...what,
+    part: 'Start',
+    words: '',
+    count: [0, 0],
+    flags: flagsFor(names),
+    local: true,
+    async run(context) {
+      const { text, env, terminal } = context;
+      const given = Object.fromEntries(names.map((name) => [name, text(name)]));
+      const settings = readSettings(given, env, text('config') ?? null);
+      // Listened for before anything is started, so that an early Ctrl-C stops it cleanly too.
+      const stopped = new Promise<void>((resolve) => {
+        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
+      });
+      const running = await start(settings, context);
+      await Promise.race([stopped, running.failed]);
+      if (farewell !== '') terminal.note(farewell);
+      await running.stop();
+      return 0;
+    },
+  };
+}
+
+const never = new Promise<never>(() => {});
+const livesOn = 'stopping; running jobs live on';
+
+export const daemons: readonly Command[] = [
+  daemon(
+    {
+      name: 'up',
+      summary: 'One machine: API, site and agent in one process (what npm start runs)',
+      example: 'cronfleet up --data /var/lib/cronfleet --listen 127.0.0.1:8787',
+    },
+    {
+      names: settingNames.filter((name) => name !== 'metrics'),
+      farewell: livesOn,
+      async start(settings, { terminal }) {
+        const { startStandalone } = await import('../../standalone.ts');
+        const running = await startStandalone(settings, { version, site: siteFrom(siteFolder) });
+        terminal.line(`cronfleet is up: ${running.url}/#token=${running.token}`);
+        return running;
+      },
+    },
+  ),
+  daemon(
+    {
+      name: 'agent',
+      summary: 'A worker of a fleet: runs jobs on this host',
+      example: 'cronfleet agent --kv etcd://10.0.0.1:2379 --history mongodb://10.0.0.2/cron --labels zone=a',
+    },
+    {
+      names: ['data', 'kv', 'history', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
+      farewell: livesOn,
+      async start(settings, { terminal }) {
+        const { startAgent } = await import('../../main.ts');
+        const running = await startAgent(settings, { version });
+        const metrics = running.metricsUrl === null ? '' : `; metrics at ${running.metricsUrl}`;
+        void running.ready.then(() => terminal.line(`cronfleet agent ${running.id} is at work${metrics}`));
+        return running;
+      },
+    },
+  ),
+  daemon(
+    {
+      name: 'server',
+      summary: 'API and site of a fleet; several may serve the same',
+      example:
+        'cronfleet server --kv etcd://10.0.0.1:2379 --history mongodb://10.0.0.2/cron --listen 0.0.0.0:8787',
+    },
+    {
+      names: ['kv', 'history', 'listen', 'log-level'],
+      farewell: '',
+      async start(settings, { terminal }) {
+        const { startServer } = await import('#functions/server.ts');
+        const running = await startServer(settings, { version, site: siteFrom(siteFolder) });
+        terminal.line(`cronfleet server: ${running.url}`);
+        if (running.hasToken === false)
+          terminal.note(
+            'nobody has a token yet: cronfleet token create NAME --role admin --direct, with the same --kv, makes the first',
+          );
+        return { ...running, failed: never };
+      },
+    },
+  ),
+];

@@ -1,0 +1,64 @@
+import { referenceOf } from '#core/cluster/reference-time.ts';
+import { eventBus } from '#core/ports/event-bus.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { openHistory, openKv } from '#core/stores/open.ts';
+import { sayingDiskFull } from './data-folder.ts';
+import { eventMetrics } from './event-metrics.ts';
+import { createHostAgent } from './host-agent.ts';
+import { metricsPort } from './metrics-port.ts';
+import { logToStderr } from './process-log.ts';
+import { type Settings, sharedStores } from './settings.ts';
+
+export interface AgentProcess {
+  id: string;
+  /** Where its metrics are; null: it was not asked for any. */
+  metricsUrl: string | null;
+  /** Settles when it is registered, has adopted its runs, and decides. */
+  ready: Promise<void>;
+  /** Rejects when a part of it fails. */
+  failed: Promise<never>;
+  /** Settles when everything has been stopped; living jobs live on. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A worker of a fleet: the agent of this host on stores that others share. Refusals `settings_invalid`, `store_in_use`, `port_taken`,
+ * `disk_full`, and what opening the stores refuses.
+ */
+export function startAgent(settings: Settings, host: { version: string }): Promise<AgentProcess> {
+  return sayingDiskFull(settings.data, () => start(settings, host));
+}
+
+async function start(settings: Settings, host: { version: string }): Promise<AgentProcess> {
+  const stores = sharedStores(settings);
+  const clock = systemClock();
+  const ids = systemIds();
+  const events = eventBus();
+  logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
+  const kv = await openKv(stores.kv, clock, ids);
+  const history = await openHistory(stores.history, clock);
+  const { env, platform } = process;
+  const reference = referenceOf(stores.history, { history, clock });
+  const agent = createHostAgent({
+    ...{ settings, version: host.version, kv, history, reference, clock, ids, events, env, platform },
+  });
+  const metrics = eventMetrics(agent.living);
+  events.on(metrics.see);
+  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  events.on(({ type }) => type === 'agent.ready' && resolve());
+  const port = settings.metrics === null ? null : await metricsPort(settings.metrics, metrics.text);
+  const failed = agent.run().then(() => new Promise<never>(() => {}));
+  return {
+    id: agent.id,
+    metricsUrl: port?.url ?? null,
+    ready,
+    failed,
+    async stop() {
+      await agent.stop();
+      await port?.close();
+      await history.close();
+      await kv.close();
+    },
+  };
+}
