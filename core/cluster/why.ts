@@ -85,7 +85,7 @@ function orderOf(prefix: string, entry: Entry, instant: number): WhyFacts['order
 }
 
 /** Each registered worker, and why it would not run the job: what `rank` looks at, in words. */
-function workersFor(job: Job, workers: readonly WorkerView[]): WhyFacts['workers'] {
+export function workersFor(job: Job, workers: readonly WorkerView[]): WhyFacts['workers'] {
   const registered = workers.filter(({ state }) => state !== 'dead');
   const tzdata = commonTzdata(registered as unknown as WorkerRecord[]);
   return registered.map((worker) => ({ id: worker.id, not: whyNot(job, worker, tzdata) }));

@@ -201,7 +201,7 @@ function decideBacklog({ record, now, held }: LaneView, backlog: Backlog): Verdi
 }
 
 /** Where due begins, and what to call what lies below. A pause that is over works like a floor at its end. */
-function floorOf(record: JobRecord, now: number): { at: number; why: string } {
+export function floorOf(record: JobRecord, now: number): { at: number; why: string } {
   const until = record.paused?.until ?? null;
   if (until !== null && until <= now && until - 1 > record.floor) return { at: until - 1, why: 'paused' };
   return { at: record.floor, why: record.floorWhy };

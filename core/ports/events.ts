@@ -32,6 +32,9 @@ export type Event =
   | { type: 'spool.full'; droppedBytes: number }
   | { type: 'disk.full'; path: string; error: unknown }
   | { type: 'keeper.closed'; run: RunId; owner: string }
+  | { type: 'watchdog.looked'; jobs: number; live: number; overdue: number; dead: number; unreadable: number }
+  | { type: 'watchdog.overdue'; job: string; lane: string; instant: number; count: number; why: string }
+  | { type: 'watchdog.dead'; worker: string; runs: readonly string[]; lastBeat: number | null; why: string }
   | { type: 'settings.changed'; names: readonly string[] }
   /** They could not be read again; those known before hold on. */
   | { type: 'settings.stale'; error: unknown }
