@@ -12,11 +12,9 @@ import { cloudStores } from './cloud/stores.ts';
 
 // The API behind API Gateway. Nothing is under way between two requests: no watch, no lease, no timer.
 
-const {
-  CRONFLEET_SETTINGS = '/cronfleet',
-  CRONFLEET_VERSION = '0',
-  CRONFLEET_LOG_LEVEL = 'info',
-} = process.env;
+const { CRONFLEET_SETTINGS = '/cronfleet', CRONFLEET_LOG_LEVEL = 'info' } = process.env;
+// The bundler puts a text in its place, which it only finds written like this.
+const version = process.env.CRONFLEET_VERSION ?? '0';
 const clock = systemClock();
 const ids = systemIds();
 const events = eventBus();
@@ -27,7 +25,7 @@ const folder = join(tmpdir(), 'cronfleet');
 const { kv, history, layout } = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
 const skew = clockSkew({ history, clock });
 const app = createApp({
-  ...{ kv, history, layout, clock, ids, events, version: CRONFLEET_VERSION, fetch: globalThis.fetch },
+  ...{ kv, history, layout, clock, ids, events, version, fetch: globalThis.fetch },
   ...{ gateway: lambdaGateway, skewMs: skew.ms },
 });
 const answer = gatewayHandler(app);

@@ -1,3 +1,4 @@
+import { GetParametersByPathCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { Refusal } from '#core/model/refusal.ts';
 
 /** How long one answer may take: what is not there by then has no way out of its network. */
@@ -8,8 +9,6 @@ const attemptMs = 3_000;
  * endpoint come from where the SDK looks for them. Refusal `settings_unreadable`.
  */
 export async function readParameters(path: string): Promise<Record<string, string>> {
-  // Loading it costs more than all the rest of a cold start: only who needs a store pays for it.
-  const { GetParametersByPathCommand, SSMClient } = await import('@aws-sdk/client-ssm');
   // A client for one reading: a connection kept through a freeze is a dead one.
   const ssm = new SSMClient({
     maxAttempts: 3,

@@ -10,7 +10,6 @@ import type { Kv } from '#core/ports/kv.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
 import { takeFirstToken } from '../auth.ts';
 import { keptClient } from './kept-client.ts';
-import { readParameters } from './parameter-store.ts';
 import { type CloudSettings, readCloudSettings } from './settings.ts';
 import { settingsOfNow } from './settings-of-now.ts';
 import { unaryHistory, unaryKv } from './unary.ts';
@@ -29,7 +28,11 @@ export interface CloudHost {
 export function cloudStores({ path, folder, clock, ids, events }: CloudHost) {
   const layout = layoutOf();
   const settings = settingsOfNow({
-    read: async () => readCloudSettings(path, await readParameters(path)),
+    async read() {
+      // Loading its SDK costs more than all the rest of a cold start: only who needs a store pays for it.
+      const { readParameters } = await import('./parameter-store.ts');
+      return readCloudSettings(path, await readParameters(path));
+    },
     clock,
     events,
   });

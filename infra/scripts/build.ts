@@ -1,7 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { etcdProto } from './etcd-proto.ts';
+import { nodeBundle, requireBanner } from './node-bundle.ts';
 import { projectFolder, readPackage } from './sources/project-files.ts';
 
 /** Where the program lies in the folder that ships: as deep as in the project, so it finds package.json and the site alike. */
@@ -16,27 +16,13 @@ export async function buildProgram(folder: string): Promise<void> {
   const program = join(folder, programPath);
   mkdirSync(dirname(program), { recursive: true });
   await build({
-    absWorkingDir: projectFolder,
+    ...nodeBundle,
     entryPoints: ['worker-agent/cli/main.ts'],
     outfile: program,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
     // Stack traces name our functions; the file is a program, not a download.
     minify: false,
-    // Looked for where they are installed: native, or of one cloud, and only for who asks for them in the store's URL.
-    external: [
-      ...['@mongodb-js/zstd', 'snappy', 'kerberos', 'mongodb-client-encryption', 'gcp-metadata', 'socks'],
-      '@aws-sdk/credential-providers',
-    ],
     legalComments: 'eof',
-    logLevel: 'warning',
-    plugins: [etcdProto],
-    banner: {
-      // pino and prom-client are CommonJS and call require for built-ins.
-      js: "#!/usr/bin/env node\nimport { createRequire as createRequireOfBundle } from 'node:module';\nconst require = createRequireOfBundle(import.meta.url);",
-    },
+    banner: { js: `#!/usr/bin/env node\n${requireBanner}` },
   });
   chmodSync(program, 0o755);
   const { version } = readPackage();
