@@ -1,4 +1,5 @@
 import { refuse } from '#core/model/refusal.ts';
+import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { History } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
@@ -18,13 +19,21 @@ export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>
 }
 
 export async function openHistory(url: string, clock: Clock): Promise<History> {
-  if (/^mongodb(\+srv)?:/.test(url))
+  if (isMongo(url))
     return (await import('./history/mongo/mongo-history.ts')).mongoHistory({ url, clock });
   const file = fileOf(url);
   if (file === null)
     throw refuse('store_url_invalid', 'history', url, 'sqlite:FILE or mongodb://HOST/DATABASE');
   return (await import('./history/sqlite/sqlite-history.ts')).sqliteHistory({ file, clock });
 }
+
+/** What is wrong with the history that a URL names, for who starts on it and for `doctor`. It may take some 20 s. */
+export async function historyFindings(url: string, clock: Clock): Promise<StoreFinding[]> {
+  if (!isMongo(url)) return [];
+  return (await import('./history/mongo/findings.ts')).mongoFindings({ url, clock });
+}
+
+const isMongo = (url: string) => /^mongodb(\+srv)?:/.test(url);
 
 function fileOf(url: string): string | null {
   return /^sqlite:(.+)$/.exec(url)?.[1] ?? null;

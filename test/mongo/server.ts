@@ -6,8 +6,8 @@ import { MongoClient } from 'mongodb';
 import { type UsedServer, useMongo } from '#infra/mongo/use-server.ts';
 
 export interface TestServer {
-  /** A database of its own; `drop` removes it. */
-  database(): { url: string; name: string; drop(): Promise<void> };
+  /** A database of its own, dropped at the end. */
+  database(): { url: string; name: string };
   /** Connected, for what a test wants to see or do behind the back of the code under test. */
   client: MongoClient;
   url: string;
@@ -24,19 +24,23 @@ export async function mongoForTests(): Promise<TestServer> {
     throw new Error(server.missing);
   }
   const client = new MongoClient(server.url, { serverSelectionTimeoutMS: 10_000 });
-  after(() => end(server, client, folder));
+  const made: string[] = [];
+  after(async () => {
+    await Promise.all(made.map((name) => client.db(name).dropDatabase()));
+    await end(server, client, folder);
+  });
   const { modules, gitVersion } = await client.db().command({ buildInfo: 1 });
-  let next = 0;
   return {
     client,
     url: server.url,
     // The stand-in has no git version but noughts; a build of MongoDB names its modules, if only that it has none.
     isTrue: Array.isArray(modules) && !/^0+$/.test(gitVersion),
     database() {
-      const name = `cronfleet-test-${process.pid}-${next++}`;
+      const name = `cronfleet-test-${process.pid}-${made.length}`;
+      made.push(name);
       const url = new URL(server.url);
       url.pathname = `/${name}`;
-      return { url: url.href, name, drop: async () => void (await client.db(name).dropDatabase()) };
+      return { url: url.href, name };
     },
   };
 }

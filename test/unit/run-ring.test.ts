@@ -41,6 +41,12 @@ describe('a ring of tests', () => {
     assert.match(report, /a > b[\s\S]*odd[\s\S]*seed 42/);
   });
 
+  test('passes on what a file says could not run here at all, beside tests that pass', async () => {
+    const { tally, report } = await ring("console.log('NOT RUN HERE: it\\nmore'); test('a', () => {});");
+    assert.deepEqual(tally, { passed: 1, failed: 0, skipped: [] });
+    assert.match(report, /planted\.test\.ts: NOT RUN HERE: it$/);
+  });
+
   test('names what was skipped', async () => {
     const { tally } = await ring("test('a', () => {}); test.skip('b', () => {}); test.todo('c');");
     assert.equal(tally.passed, 1);

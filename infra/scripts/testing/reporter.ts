@@ -23,6 +23,12 @@ interface TestEvent {
   };
 }
 
+/**
+ * A line that is shown though nothing failed: a file says that a part of it needs something that no machine of ours has, so it
+ * has no such tests. What could run here and does not is a skipped test instead.
+ */
+const notRunMark = 'NOT RUN HERE: ';
+
 /** How much of what a file printed is shown beside its failures; the end is what tells. */
 const shownOutput = 16_384;
 
@@ -41,6 +47,8 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
       parents.push(data.name ?? '');
     } else if (type === 'test:stdout' || type === 'test:stderr') {
       outputs.set(file, `${outputs.get(file) ?? ''}${data.message}`.slice(-shownOutput));
+      for (const line of (data.message ?? '').split('\n'))
+        if (line.startsWith(notRunMark)) yield `${file}: ${line}\n`;
     } else if (type === 'test:pass' || type === 'test:fail') {
       const name = [...parents.slice(0, data.nesting ?? 0), data.name ?? ''].join(' > ');
       const isFile = data.entryFile === undefined;

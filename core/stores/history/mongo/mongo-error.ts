@@ -23,7 +23,8 @@ export function mongoError(place: string, what: string, error: unknown): unknown
   if (!(error instanceof MongoError)) return error;
   const said = error instanceof MongoServerSelectionError ? selectionText(error) : error.message;
   const refusal = refusalOf(error);
-  const text = `history ${place}: cannot ${what}: ${refusal === undefined ? '' : `${refusal} `}(${said})`;
+  const why = refusal === undefined ? said : `${refusal} (${said})`;
+  const text = `history ${place}: cannot ${what}: ${why}`;
   return new HistoryError(refusal === undefined ? 'unavailable' : 'refused', text, { cause: error });
 }
 
