@@ -19,8 +19,7 @@ export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>
 }
 
 export async function openHistory(url: string, clock: Clock): Promise<History> {
-  if (isMongo(url))
-    return (await import('./history/mongo/mongo-history.ts')).mongoHistory({ url, clock });
+  if (isMongo(url)) return (await import('./history/mongo/mongo-history.ts')).mongoHistory({ url, clock });
   const file = fileOf(url);
   if (file === null)
     throw refuse('store_url_invalid', 'history', url, 'sqlite:FILE or mongodb://HOST/DATABASE');
