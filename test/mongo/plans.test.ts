@@ -39,7 +39,7 @@ function explainable(command: Document): Document[] {
   const given = { ...(hint && { hint }), ...(sort && { sort }), ...(projection && { projection }) };
   if (find !== undefined) return [{ find, filter, ...given, ...(limit && { limit }) }];
   if (aggregate !== undefined) return [{ aggregate, pipeline, cursor: {}, hint }];
-  return updates.map(({ q }: { q: Document }) => ({ find: update, filter: q }));
+  return updates.map(({ q, hint: by }: Document) => ({ find: update, filter: q, ...(by && { hint: by }) }));
 }
 
 /** Every stage of the plan that won, wherever this kind of server puts it in its answer. */

@@ -24,6 +24,8 @@ export function runsCollection(runs: Collection<RunDocument>) {
     const operations = [...records].map(([id, all]) => ({
       replaceOne: {
         filter: { _id: id, state: { $in: open } },
+        // Or it might look through all that are open.
+        hint: '_id_',
         // Without _id: that comes from the filter.
         replacement: withoutId(documentOf(fold(null, all))),
         // A terminal record does not fit the filter, so the insert in its stead finds its _id taken.
