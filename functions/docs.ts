@@ -1,11 +1,16 @@
 import { html } from 'hono/html';
 import { pathOf, type Route } from './route.ts';
 
+/** A path that may go on in the next line after each of its slashes: a phone has no room for the longest. */
+function broken(path: string) {
+  return path.split('/').map((part, at) => (at === 0 ? html`${part}` : html`/<wbr>${part}`));
+}
+
 /** A page that lists the routes; the whole truth is in openapi.json. */
 export function docsPage(routes: readonly Route[]) {
   const rows = routes.map(
     (route) =>
-      html`<tr><td><code>${route.method}</code></td><td><code>${pathOf(route)}</code></td><td>${route.role}</td><td>${route.summary}</td></tr>`,
+      html`<tr><td><code>${route.method}</code></td><td><code>${broken(pathOf(route))}</code></td><td>${route.role}</td><td>${route.summary}</td></tr>`,
   );
   return html`<!doctype html>
 <html lang="en">

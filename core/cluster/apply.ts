@@ -3,7 +3,7 @@ import type { Job } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { decodeJob, type JobStore, recordOf, type StoredJob, same } from './job-record.ts';
-import { pageOfJobs } from './jobs.ts';
+import { pageOfJobs, tries } from './jobs.ts';
 import { readMany } from './read-many.ts';
 import { encodeJob } from './records.ts';
 
@@ -20,8 +20,6 @@ type Planned = Applied & { seen: StoredJob | null };
 const changesAtOnce = 100;
 /** A store takes 1.5 MiB in one request. */
 const charsAtOnce = 1_000_000;
-/** Somebody else was faster this many times: then it is a conflict after all. */
-const tries = 8;
 
 /** Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go. */
 export async function applyJobs(

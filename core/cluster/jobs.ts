@@ -22,8 +22,11 @@ export interface Saved {
   after: JobRecord;
 }
 
-/** Somebody else was faster this many times: then it is a conflict after all. */
-const tries = 8;
+/**
+ * Somebody else was faster this many times: then it is a conflict after all. In each round one of those who ask at once has its way, so
+ * as many may ask at once; a round costs a read and a transaction that writes nothing.
+ */
+export const tries = 64;
 /** One decision must be able to say all of them apart (see maxOwed in claim.ts). */
 const maxSkips = 8;
 
