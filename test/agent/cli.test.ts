@@ -73,6 +73,12 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     );
   });
 
+  it('says of an empty table that it is one', async () => {
+    const { code, err } = await cli(['import', '-'], { input: '# nothing\n' });
+    assert.equal(code, 0);
+    assert.match(err, /no line to read/);
+  });
+
   it('gives back a crontab and a YAML file whose taking over changes nothing', async () => {
     const table = await cli(['export', '--crontab', '--group', 'crontab']);
     const again = await cli(['import', '-', '--json'], { input: table.out });

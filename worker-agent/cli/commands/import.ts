@@ -149,6 +149,7 @@ function report(
   terminal.line(
     `${count('create')} taken over, ${count('update')} changed, ${count('unchanged')} unchanged, ${left.length} ${left.length === 1 ? 'line' : 'lines'} not taken over${dry}`,
   );
+  if (taken.length + left.length === 0) terminal.note('there was no line to read: an empty table, or none');
   if (has('dry-run') || taken.length === 0) return;
   const others = new Set(
     taken.map(({ job }) => job.user).filter((user) => user != null && user !== whoAmI()?.name),
