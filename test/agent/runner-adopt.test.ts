@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -45,6 +46,17 @@ async function next(): Promise<{ host: RunnerHost; found: FoundRun | undefined }
 const go = () => writeFileSync(join(dir, 'go'), '');
 const stamps = () => (existsSync(join(dir, 'stamps')) ? readFileSync(join(dir, 'stamps'), 'utf8') : '');
 const file = (name: string) => join(dir, 'runs', run, name);
+
+/** Kills all of the run's processes at a blow. */
+function shoot(): void {
+  for (const pid of tagged(run))
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // One of the command's short sleeps, which ended since it was seen.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+}
 
 /** Killed, it can do nothing any more; but a busy host may take a moment to let it go. */
 async function wrapperGone(): Promise<void> {
@@ -120,6 +132,17 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     assert.equal(stamps(), 'start\n');
   });
 
+  it('started by a coarse clock before its instant: it is said to have started at that', async () => {
+    await killedAfter('output');
+    const instant = Math.floor(statSync(file('started')).mtimeMs) + 3;
+    const written = JSON.parse(readFileSync(file('run.json'), 'utf8'));
+    writeFileSync(file('run.json'), JSON.stringify({ ...written, plan: { ...written.plan, instant } }));
+    const { host, found } = await next();
+    assert.deepEqual([found?.phase, found?.startedAt], ['running', instant]);
+    go();
+    assert.equal((await host.ended(run)).startedAt, instant);
+  });
+
   it('ended while nobody looked: end, status and output are told', async () => {
     await killedAfter('output');
     go();
@@ -185,7 +208,7 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
   it('vanished: the wrapper was killed, no status is left, and it is noticed soon', async () => {
     await killedAfter('output');
     const { host } = await next();
-    for (const pid of tagged(run)) process.kill(pid, 'SIGKILL');
+    shoot();
     const at = host.clock.boot();
     const end = await host.ended(run);
     assert.deepEqual([end.how, end.exitCode, host.ledger.text(run)], ['vanished', null, 'one\n']);
@@ -203,7 +226,7 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
 
   it('is not taken in by a recycled pid', async () => {
     await killedAfter('output');
-    for (const pid of tagged(run)) process.kill(pid, 'SIGKILL');
+    shoot();
     await wrapperGone();
     writeFileSync(file('started'), `${process.pid}\n`);
     const { found } = await next();

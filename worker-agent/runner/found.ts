@@ -43,7 +43,7 @@ export function findRun(
   const remains = (phase: FoundRun['phase'], pid: number | null = null): Remains => ({
     plan,
     dir,
-    found: { ...known, phase, startedAt: dir.startedAt() },
+    found: { ...known, phase, startedAt: startOf(plan, dir) },
     pid,
   });
   const barred = dir.bar();
@@ -58,6 +58,12 @@ export function findRun(
   if (sameBoot && dir.exit() === null && membersOf(host.processes, plan.run, pid).length > 0)
     return remains('running');
   return remains('ended');
+}
+
+/** The kernel's coarse clock stamps a marker up to 4 ms early; nothing was released before its instant. */
+function startOf({ instant }: RunPlan, dir: RunDir): number | null {
+  const at = dir.startedAt();
+  return at === null || instant === null ? at : Math.max(at, instant);
 }
 
 /** Between the making and the writing of the marker only a look at all processes tells: the one whose parent is none of the run's. */
