@@ -167,7 +167,7 @@ export async function orderBackfill(
     );
   const { orders, fresh } = await orderOnce(store, job, how.id, async () => {
     checkEnabled(spec);
-    const first = firstOf(schedule, how);
+    const first = firstOf(schedule, how, store.now());
     if (first === null) return [];
     const at = store.now();
     const lanes = await lanesOf(store, spec, null);
@@ -187,9 +187,18 @@ export async function orderBackfill(
 }
 
 /** The first instant to backfill, or null. Refusal `range_invalid`. */
-function firstOf(schedule: Schedule, { from, to }: { from: number; to: number }): number | null {
+function firstOf(schedule: Schedule, { from, to }: { from: number; to: number }, now: number): number | null {
   const shown = new Date(to).toISOString();
   if (to < from) throw refuse('range_invalid', 'to', shown, 'a time not before from');
+  // Claimed now, an instant to come would hold its lane until then, and keep the schedule's own run of it from starting.
+  const coming = schedule.next(now);
+  if (coming !== null && coming <= to)
+    throw refuse(
+      'range_invalid',
+      'to',
+      shown,
+      `a time before ${new Date(coming).toISOString()}, which is still to come and runs by itself`,
+    );
   if (schedule.count(from - 1, to, backfillMost + 1) > backfillMost)
     throw refuse('range_invalid', 'to', shown, `at most ${backfillMost} instants in one backfill`);
   const first = schedule.next(from - 1);

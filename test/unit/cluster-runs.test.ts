@@ -158,6 +158,10 @@ describe('an order', () => {
     assert.deepEqual([none.count, none.orders], [0, []]);
     const many = { ...range, from: t0 - 10_001 * minute, id: 'k3' };
     await assert.rejects(orderBackfill(store, job, many), refused('range_invalid'));
+    const coming = { ...range, to: t0 + minute, id: 'k5' };
+    await assert.rejects(orderBackfill(store, job, coming), (error) => {
+      return refused('range_invalid')(error) && /still to come and runs by itself/.test(String(error));
+    });
     const byHand = await stored({ schedule: null });
     await assert.rejects(orderBackfill(store, byHand, { ...range, id: 'k4' }), refused('schedule_missing'));
   });
