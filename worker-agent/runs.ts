@@ -181,16 +181,19 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   function end(one: LiveRun, final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>): Promise<void> {
     if (one.phase === 'ending') return Promise.resolve();
     one.phase = 'ending';
-    const done = conclude(one, final);
-    ending.add(done);
-    return done.finally(() => ending.delete(done));
+    const through = () => {
+      const done = conclude(one, final);
+      ending.add(done);
+      return done.finally(() => ending.delete(done));
+    };
+    // A stop leaves a kill ladder as it stands, with its promise open: nobody may wait for such an end, the next start finds it.
+    return one.killing === null ? through() : one.killing.then(through);
   }
 
   async function conclude(
     one: LiveRun,
     final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>,
   ): Promise<void> {
-    await one.killing;
     const endedAt = final.endedAt ?? clock.now();
     const record: Run = {
       ...one.record,
