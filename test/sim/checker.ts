@@ -2,14 +2,17 @@ import { scheduleOf } from '#core/cluster/check-job.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, JobValue, OrderValue, OwedValue, RunningValue } from '#core/cluster/records.ts';
+import { fits, maxSkewMs } from '#core/decide/placement.ts';
 import { jobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { blankRun, isTerminal, type Run } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
+import type { Trouble } from './fleet.ts';
 import type { Host, Stamp } from './host.ts';
 import type { Scenario } from './scenario.ts';
 import type { SimHistory } from './sim-history.ts';
-import type { SimLog } from './sim-log.ts';
+import { modOf, type SimLog } from './sim-log.ts';
+import type { View } from './view.ts';
 import { epoch } from './world.ts';
 
 export interface Violation {
@@ -28,6 +31,9 @@ export interface Evidence {
   history: SimHistory;
   hosts: readonly Host[];
   scenario: Scenario;
+  troubles: readonly Trouble[];
+  /** What the workers believed, some time after the last fault. */
+  views: readonly View[];
   /** From then on nobody and nothing interfered. */
   calmAt: number;
   endAt: number;
@@ -56,6 +62,12 @@ export function check(evidence: Evidence): Violation[] {
     ...completes(evidence),
     ...leftovers(evidence),
     ...drained(evidence),
+    ...closings(evidence),
+    ...placed(evidence),
+    ...ownLane(evidence),
+    ...withinCapacity(evidence),
+    ...decidedInTime(evidence),
+    ...views(evidence),
   ];
 }
 
@@ -105,9 +117,7 @@ function notAfterItsEnd({ stamps, log, layout }: Evidence): Violation[] {
   return stamps.flatMap(({ run, start }) => {
     const { group, name, worker } = parseRunId(run);
     const key = layout.run(jobId(group, name), worker ?? oneLane, run);
-    const gone = log.changes.some(
-      ({ change, at }) => at < start && change.type === 'delete' && change.key === key,
-    );
+    const gone = log.of(key).some(({ change, at }) => at < start && change.type === 'delete');
     return gone ? [{ property: 'P1', at: start, what: `${run} started after it had been closed` }] : [];
   });
 }
@@ -120,8 +130,17 @@ function firstRecordStays({ history, endAt }: Evidence): Violation[] {
   }));
 }
 
-function neverEarly({ stamps }: Evidence): Violation[] {
-  return stamps.flatMap(({ run, plan, goWall, start }) =>
+/** By its own clock never; by the true one, where several hosts share it, not by more than their clocks may differ. */
+function neverEarly({ stamps, hosts }: Evidence): Violation[] {
+  const early = stamps.flatMap(({ run, plan, start }) =>
+    hosts.length > 1 &&
+    plan.instant !== null &&
+    plan.attempt === 1 &&
+    epoch + start < plan.instant - maxSkewMs
+      ? [{ property: 'P4', at: start, what: `${run} started ${plan.instant - epoch - start} ms early` }]
+      : [],
+  );
+  const own = stamps.flatMap(({ run, plan, goWall, start }) =>
     plan.instant !== null && plan.attempt === 1 && goWall < plan.instant
       ? [
           {
@@ -132,6 +151,7 @@ function neverEarly({ stamps }: Evidence): Violation[] {
         ]
       : [],
   );
+  return [...early, ...own];
 }
 
 /** What starts is the version of the job that stood when it was claimed, and it was enabled. */
@@ -152,14 +172,15 @@ function claimedVersions({ stamps, log, layout }: Evidence): Violation[] {
         { property: 'P5', at: start, what: `${run} started, and its job was disabled before the claim` },
       ];
     // A claim whose host knows nothing of it any more starts what stands now.
-    const later = log.changes.some(
-      ({ change, at }) =>
-        at <= start &&
-        change.type === 'put' &&
-        change.entry.key === layout.job(jobId(group, name)) &&
-        BigInt(change.entry.mod) > BigInt(claim) &&
-        sameJob(change.entry, plan.job),
-    );
+    const later = log
+      .of(layout.job(jobId(group, name)))
+      .some(
+        ({ change, at }) =>
+          at <= start &&
+          change.type === 'put' &&
+          BigInt(change.entry.mod) > BigInt(claim) &&
+          sameJob(change.entry, plan.job),
+      );
     return entry !== null && (sameJob(entry, plan.job) || later)
       ? []
       : [{ property: 'P5', at: start, what: `${run} started a version that was replaced before its claim` }];
@@ -175,8 +196,8 @@ function sameJob(entry: Entry, job: Job): boolean {
 function claimOf(log: SimLog, layout: Layout, run: RunId, fence: string): string | null {
   const { group, name, worker } = parseRunId(run);
   const key = layout.run(jobId(group, name), worker ?? '~', run);
-  for (const { change, before } of log.changes) {
-    if (change.type !== 'put' || change.entry.key !== key || change.entry.create !== fence) continue;
+  for (const { change, before } of log.of(key)) {
+    if (change.type !== 'put' || change.entry.create !== fence) continue;
     const value = runningOf(change.entry);
     const was = before === null ? null : runningOf(before);
     if (value?.state === 'claimed' && was?.state !== 'claimed') return change.entry.mod;
@@ -197,9 +218,11 @@ function overlaps(evidence: Evidence): Violation[] {
   const found: Violation[] = [];
   for (const stamp of stamps) {
     const others = lane.get(laneOf(stamp.run)) ?? [];
-    lane.set(laneOf(stamp.run), [...others, stamp]);
+    if (others.length === 0) lane.set(laneOf(stamp.run), others);
+    const before = [...others];
+    others.push(stamp);
     if (policies.get(stamp) === 'allow') continue;
-    for (const other of others) {
+    for (const other of before) {
       if (policies.get(other) === 'allow' || (other.end ?? Infinity) <= stamp.start) continue;
       if (closedAsLost(other.run, evidence)) continue;
       found.push({
@@ -216,8 +239,8 @@ function overlaps(evidence: Evidence): Violation[] {
 function closedAsLost(run: RunId, { log, layout, history }: Evidence): boolean {
   if (history.records.get(run)?.state === 'lost') return true;
   const key = layout.owing(run);
-  return log.changes.some(({ change }) => {
-    if (change.type !== 'put' || change.entry.key !== key) return false;
+  return log.of(key).some(({ change }) => {
+    if (change.type !== 'put') return false;
     const read = decode(OwedValue, change.entry);
     return read.ok && read.value.run.state === 'lost';
   });
@@ -228,8 +251,8 @@ function policyOf(stamp: Stamp, { log, layout }: Evidence): string {
   const parts = parseRunId(stamp.run);
   const job = jobId(parts.group, parts.name);
   const first = layout.run(job, parts.worker ?? oneLane, runId({ ...parts, attempt: 1 }));
-  for (const { change } of log.changes) {
-    if (change.type !== 'put' || change.entry.key !== first) continue;
+  for (const { change } of log.of(first)) {
+    if (change.type !== 'put') continue;
     const entry = log.before(layout.job(job), change.entry.mod);
     const read = entry === null ? null : decode(JobValue, entry);
     if (read?.ok) return read.value.job.overlap;
@@ -238,7 +261,7 @@ function policyOf(stamp: Stamp, { log, layout }: Evidence): string {
 }
 
 /** Each start has one terminal record, and it says what the process did. */
-function records({ stamps, history, scenario, hosts, log, layout, endAt }: Evidence): Violation[] {
+function records({ stamps, history, hosts, log, layout, endAt }: Evidence): Violation[] {
   const hostOffset = hosts[0]?.wallOffset ?? 0;
   const found: Violation[] = [];
   for (const stamp of stamps) {
@@ -252,7 +275,7 @@ function records({ stamps, history, scenario, hosts, log, layout, endAt }: Evide
       wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
     else if (record.state === 'lost') {
       // With one worker nobody else closes anything: only a power cut loses a run.
-      if (scenario.workers === 1 && stamp.endedBy !== 'power')
+      if (hosts.length === 1 && stamp.endedBy !== 'power')
         wrong('is called lost, and its process ended well', 'P12');
     } else wrongEnd(stamp, record, wrong);
   }
@@ -402,7 +425,13 @@ function steady(evidence: Evidence): Violation[] {
     const held = [...log.present.keys()].some((key) => key.startsWith(layout.runningJob(id)));
     // A backlog that runs one after the other, or a queue, has its own pace.
     if (job.job.overlap !== 'skip' && job.job.overlap !== 'allow') continue;
-    if (held || job.job.catchUp === 'all') continue;
+    if (
+      held ||
+      isOverworked(scenario) ||
+      job.job.catchUp === 'all' ||
+      eligible(job.job, evidence).length === 0
+    )
+      continue;
     for (
       let next = schedule?.next(from) ?? null;
       next !== null && next < to;
@@ -421,7 +450,7 @@ function steady(evidence: Evidence): Violation[] {
     if (
       late > steadyMs &&
       (plan.job.overlap === 'skip' || plan.job.overlap === 'allow') &&
-      scenario.workers === 1
+      hosts.length === 1
     )
       found.push({
         property: 'P3',
@@ -434,9 +463,8 @@ function steady(evidence: Evidence): Violation[] {
 
 function cursorAt(log: SimLog, key: string, time: number): number {
   let instant = 0;
-  for (const { change, at } of log.changes)
-    if (at <= time && change.type === 'put' && change.entry.key === key)
-      instant = cursorOf(change.entry) ?? instant;
+  for (const { change, at } of log.of(key))
+    if (at <= time && change.type === 'put') instant = cursorOf(change.entry) ?? instant;
   return instant;
 }
 
@@ -499,8 +527,7 @@ function completes({ history, log, layout, endAt }: Evidence): Violation[] {
 }
 
 function versions(log: SimLog, key: string): number {
-  return log.changes.filter(({ change }) => (change.type === 'put' ? change.entry.key : change.key) === key)
-    .length;
+  return log.of(key).length;
 }
 
 /** At the end nothing is left over: no key of a run without its process, no process of an ended run, nothing owed. */
@@ -515,7 +542,9 @@ function leftovers({ log, layout, hosts, history, stamps, scenario, endAt }: Evi
       const run = entry.key.slice(entry.key.lastIndexOf('/') + 1);
       const value = runningOf(entry);
       const wall = endAt + epoch + (hosts[0]?.wallOffset ?? 0);
-      const old = value !== null && wall - Math.max(value.at, value.notBefore) > 60_000;
+      // What more is asked of a worker than it can take waits for its turn.
+      const queues = value?.state === 'waiting' && isOverworked(scenario);
+      const old = value !== null && !queues && wall - Math.max(value.at, value.notBefore) > 60_000;
       if (old && alive.get(run)?.state !== 'running')
         wrong('P11', `${run} has a ${value.state} key of ${value.worker}, and no process`);
     }
@@ -572,4 +601,149 @@ function drained({ log, layout }: Evidence): Violation[] {
 
 function text(instant: number): string {
   return new Date(instant).toISOString();
+}
+
+/** The hosts that a job's target names. */
+function eligible(job: Job, { hosts, scenario }: Evidence): Host[] {
+  return hosts.filter(({ id }, i) => fits(job, { id, labels: scenario.workers[i]?.labels ?? {} }));
+}
+
+/** Whether workers may be full: then some of what is due has to wait. */
+function isOverworked({ workers }: Scenario): boolean {
+  return workers.some(({ capacity }) => capacity < 100);
+}
+
+/** What starts is started where its target says. */
+function placed(evidence: Evidence): Violation[] {
+  return evidence.stamps.flatMap(({ run, plan, host, start }) =>
+    evidence.scenario.workers.length === 0 || eligible(plan.job, evidence).some(({ id }) => id === host)
+      ? []
+      : [
+          {
+            property: 'target',
+            at: start,
+            what: `${run} started on ${host}, which its target does not name`,
+          },
+        ],
+  );
+}
+
+/** In mode all a lane's runs are its worker's own. */
+function ownLane({ stamps }: Evidence): Violation[] {
+  return stamps.flatMap(({ run, host, start }) => {
+    const { worker } = parseRunId(run);
+    return worker === null || worker === host
+      ? []
+      : [{ property: 'target', at: start, what: `${run} started on ${host}` }];
+  });
+}
+
+/** A worker takes no more at once than it said it would, but for what it does not know of: closed as lost, they may live on. */
+function withinCapacity(evidence: Evidence): Violation[] {
+  const { scenario, hosts, stamps } = evidence;
+  return hosts.flatMap(({ id }, i) => {
+    const own = stamps.filter(({ host }) => host === id);
+    const most = scenario.workers[i]?.capacity ?? Number.POSITIVE_INFINITY;
+    return own.flatMap((stamp) => {
+      const beside = own.filter(
+        (one) =>
+          one.start <= stamp.start &&
+          (one.end ?? Number.POSITIVE_INFINITY) > stamp.start &&
+          !closedAsLost(one.run, evidence),
+      );
+      return beside.length <= most
+        ? []
+        : [
+            {
+              property: 'capacity',
+              at: stamp.start,
+              what: `${id} runs ${beside.length} at once, its capacity is ${most}`,
+            },
+          ];
+    });
+  });
+}
+
+/** Nobody closes the run of a worker that is there: neither of one that never went, nor of one that is back. */
+function closings({ log, layout }: Evidence): Violation[] {
+  return log.changes.flatMap(({ change, before, at }) => {
+    if (change.type !== 'delete' || before === null || !change.key.startsWith(layout.running)) return [];
+    const value = runningOf(before);
+    const run = change.key.slice(change.key.lastIndexOf('/') + 1);
+    const owed = log.of(layout.owing(run)).find((one) => modOf(one.change) === change.mod)?.change;
+    const read = owed?.type === 'put' ? decode(OwedValue, owed.entry) : null;
+    if (value === null || !read?.ok || read.value.by === value.worker) return [];
+    const standing = log.before(layout.worker(value.worker), change.mod);
+    return standing === null
+      ? []
+      : [
+          {
+            property: 'P12',
+            at,
+            what: `${run} was closed by ${read.value.by}, and its worker ${value.worker} was there`,
+          },
+        ];
+  });
+}
+
+/** How soon after its instant a lane is decided: by workers that nothing has troubled, and where some have been. */
+const calmMs = 2_000;
+const takeOverMs = 10_000 + 1_000 + 1_000 + 3_000;
+/** A worker counts as one that nothing troubles when nothing has for so long. */
+const healthyMs = 25_000;
+
+/** An instant is decided in time, faults or no faults, as long as one eligible worker has been well for a while. */
+function decidedInTime(evidence: Evidence): Violation[] {
+  const { log, layout, hosts, scenario, troubles, endAt } = evidence;
+  const { weather, workers } = scenario;
+  const still = [weather.refused, weather.lost, weather.replyLost, weather.late, weather.doubled];
+  // Requests that get lost cost what their deadlines are; a single machine's clock may be set.
+  if (hosts.length === 1 || still.some((odd) => odd > 0) || workers.some(({ capacity }) => capacity < 100))
+    return [];
+  const well = (host: string, from: number, to: number) =>
+    !troubles.some((one) => (one.host ?? host) === host && one.from <= to && one.to >= from);
+  const found: Violation[] = [];
+  for (const { job, floor, paused } of jobsAtEnd(log, layout)) {
+    const id = jobId(job.group, job.name);
+    if (job.mode === 'all' || (job.overlap !== 'skip' && job.overlap !== 'allow') || paused !== null)
+      continue;
+    const versions = log.of(layout.job(id));
+    const since = versions.at(-1)?.at ?? 0;
+    const schedule = scheduleOf(job);
+    const moves = log.of(layout.cursor(id, oneLane));
+    const first = Math.max(floor, epoch + since + healthyMs);
+    for (
+      let next = schedule?.next(first) ?? null;
+      next !== null && next < epoch + endAt - takeOverMs;
+      next = schedule?.next(next) ?? null
+    ) {
+      const instant = next;
+      const at = instant - epoch;
+      const from = at - healthyMs;
+      const able = eligible(job, evidence).some(({ id: host }) => well(host, from, at + takeOverMs));
+      if (!able) continue;
+      const within = hosts.every(({ id: host }) => well(host, from, at + calmMs)) ? calmMs : takeOverMs;
+      const decided = moves.find(
+        ({ change }) => change.type === 'put' && (cursorOf(change.entry) ?? 0) >= instant,
+      );
+      if (decided === undefined || decided.at > at + within)
+        found.push({
+          property: 'P3',
+          at,
+          what: `${id} ${text(instant)} was decided ${decided === undefined ? 'never' : `${decided.at - at} ms late`}, though ${within === calmMs ? 'all was well' : 'a worker was well'}`,
+        });
+    }
+  }
+  return found;
+}
+
+/** After the faults have ended every worker sees what the store holds. */
+function views({ views: seen }: Evidence): Violation[] {
+  return seen.flatMap(({ worker, at, differs }) =>
+    differs.map(({ key, seen: mine, stands }) => ({
+      property: 'P10',
+      at,
+      what: `${worker} sees ${key} at ${mine}, and it stands at ${stands}`,
+    })),
+  );
 }

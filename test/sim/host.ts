@@ -70,6 +70,11 @@ export class Host {
   spool: Run[] = [];
   remembered: Remembered | null = null;
   diskFull = false;
+  /** Its way to the store. cut: nothing passes; mute: requests arrive, and nothing comes back. */
+  #link: 'whole' | 'cut' | 'mute' = 'whole';
+  #onMend: (() => void)[] = [];
+  /** Whether the store hears its lease renewals; its other requests are not concerned. */
+  renews = true;
   asleep = false;
   /** How long it was suspended in all, ms. */
   slept = 0;
@@ -78,10 +83,30 @@ export class Host {
   readonly #timers = new Set<Timer>();
   #onWake: (() => void)[] = [];
 
-  constructor(id: string, world: World, chance: Chance) {
+  constructor(id: string, world: World, chance: Chance, offsetMs = 0) {
     this.id = id;
     this.world = world;
     this.chance = chance;
+    this.#wallOffset = offsetMs;
+  }
+
+  get link(): 'whole' | 'cut' | 'mute' {
+    return this.#link;
+  }
+
+  cutOff(link: 'cut' | 'mute'): void {
+    this.#link = link;
+  }
+
+  mend(): void {
+    this.#link = 'whole';
+    const waiting = this.#onMend;
+    this.#onMend = [];
+    for (const fn of waiting) fn();
+  }
+
+  onMend(fn: () => void): void {
+    this.#onMend.push(fn);
   }
 
   now(): number {
@@ -159,6 +184,9 @@ export class Life {
   dead = false;
   paused = false;
   #waiting: (() => void)[] = [];
+  /** Steps until it is killed. */
+  #left = Infinity;
+  #crash: () => void = () => {};
   readonly #onEnd: (() => void)[] = [];
   /** A mistake for a test: its clocks stand still while the host sleeps, as the monotonic one does. */
   readonly #blindToSleep: boolean;
@@ -211,6 +239,21 @@ export class Life {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const fn of waiting) this.deliver(fn);
+  }
+
+  /** Whatever this agent does to the outside, or hears of it, begins with a step. */
+  step(): void {
+    if (this.dead) return;
+    this.#left -= 1;
+    if (this.#left > 0) return;
+    this.kill();
+    this.#crash();
+  }
+
+  /** Has it killed at its `steps`th step from now, whatever it is doing then. */
+  crashAt(steps: number, crashed: () => void): void {
+    this.#left = steps;
+    this.#crash = crashed;
   }
 
   onEnd(fn: () => void): void {

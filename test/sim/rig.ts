@@ -10,6 +10,7 @@ import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { Chance } from './chance.ts';
 import { check, type Violation } from './checker.ts';
 import { Host, type Stamp } from './host.ts';
+import type { Machine } from './scenario.ts';
 import { type Mistakes, type SimAgent, startAgent } from './sim-agent.ts';
 import { SimHistory } from './sim-history.ts';
 import { calm } from './sim-kv.ts';
@@ -44,10 +45,11 @@ export class Rig {
     return host;
   }
 
-  agent(host: Host, mistakes: Mistakes = {}, measured = false): SimAgent {
+  agent(host: Host, mistakes: Mistakes = {}, measured = false, more: Partial<Machine> = {}): SimAgent {
     const { store, layout, weather, history, stamps } = this;
+    const machine = { labels: {}, capacity: 100, offsetMs: 0, ...more };
     const agent = startAgent({
-      ...{ host, store, layout, weather, history, stamps, mistakes, measured },
+      ...{ host, machine, store, layout, weather, history, stamps, mistakes, measured },
       chance: this.#chance.fork(),
       see() {},
       crashed: (error) => this.crashes.push(error),
@@ -99,8 +101,11 @@ export class Rig {
   /** What is broken of these promises so far. */
   violations(...properties: string[]): Violation[] {
     const { layout, log, stamps, history, hosts, world } = this;
-    const scenario = { workers: hosts.length, jobs: [], weather: calm, faults: [], acts: [], healAt: 0 };
-    const evidence = { layout, log, stamps, history, hosts, scenario, calmAt: world.time, endAt: world.time };
+    const scenario = { workers: [], jobs: [], weather: calm, faults: [], acts: [], healAt: 0 };
+    const evidence = {
+      ...{ layout, log, stamps, history, hosts, scenario, troubles: [], views: [] },
+      ...{ calmAt: world.time, endAt: world.time },
+    };
     return check(evidence).filter(({ property }) => properties.includes(property));
   }
 

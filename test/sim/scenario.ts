@@ -1,16 +1,21 @@
 import * as v from 'valibot';
-import { Job } from '#core/model/job.ts';
+import { Job, type JobInput } from '#core/model/job.ts';
 import type { Chance } from './chance.ts';
 import { calm, type Weather } from './sim-kv.ts';
 
 export type FaultKind =
   | 'kill'
+  | 'crash'
   | 'stop'
   | 'pause'
   | 'suspend'
   | 'step'
   | 'reboot'
   | 'storeDown'
+  | 'noQuorum'
+  | 'cut'
+  | 'mute'
+  | 'leaseLoss'
   | 'deaf'
   | 'compact'
   | 'diskFull'
@@ -34,11 +39,21 @@ export interface Planned<K> {
   /** How long it lasts, ms; a step's size. */
   ms: number;
   host: number;
+  /** crash: at which of the agent's steps from then on. */
+  step: number;
+}
+
+/** What a worker is. */
+export interface Machine {
+  labels: Record<string, string>;
+  capacity: number;
+  /** How far its wall clock is off reference time, ms. */
+  offsetMs: number;
 }
 
 /** Everything that will be done to the system, drawn from a seed before it begins. */
 export interface Scenario {
-  workers: number;
+  workers: readonly Machine[];
   jobs: Job[];
   weather: Weather;
   faults: Planned<FaultKind>[];
@@ -48,35 +63,54 @@ export interface Scenario {
 }
 
 const faultKinds: readonly [FaultKind, ...FaultKind[]] = [
-  ...(['kill', 'kill', 'stop', 'pause', 'suspend', 'step', 'reboot', 'storeDown'] as const),
-  ...(['deaf', 'compact', 'diskFull', 'historyDown'] as const),
+  ...([
+    'kill',
+    'crash',
+    'crash',
+    'crash',
+    'stop',
+    'pause',
+    'suspend',
+    'step',
+    'reboot',
+    'leaseLoss',
+  ] as const),
+  ...(['storeDown', 'noQuorum', 'cut', 'mute', 'deaf', 'compact', 'diskFull', 'historyDown'] as const),
 ];
 const actKinds: readonly [ActKind, ...ActKind[]] = [
   ...(['edit', 'edit', 'command', 'toggle', 'recreate', 'pause', 'resume', 'skip', 'kill', 'kill'] as const),
   ...(['run', 'run', 'backfill'] as const),
 ];
-const lasts: Record<FaultKind, readonly [number, number]> = {
-  kill: [50, 15_000],
-  stop: [50, 15_000],
-  pause: [200, 25_000],
-  suspend: [1_000, 40_000],
-  step: [0, 0],
-  reboot: [3_000, 15_000],
-  storeDown: [300, 15_000],
-  deaf: [200, 8_000],
-  compact: [0, 0],
-  diskFull: [500, 12_000],
-  historyDown: [500, 30_000],
-  drain: [1_000, 20_000],
+const ttlMs = 10_000;
+/** Between these; and, one time in ten, as long as `seldom` says. */
+const lasts: Record<FaultKind, { ms: readonly [number, number]; seldom?: readonly [number, ...number[]] }> = {
+  kill: { ms: [50, 15_000], seldom: [0] },
+  crash: { ms: [0, 5_000], seldom: [20_000] },
+  stop: { ms: [50, 15_000] },
+  pause: { ms: [200, 25_000], seldom: [ttlMs, 3 * ttlMs, 10 * ttlMs] },
+  suspend: { ms: [1_000, 40_000] },
+  step: { ms: [0, 0] },
+  reboot: { ms: [3_000, 15_000] },
+  leaseLoss: { ms: [5_000, 20_000] },
+  storeDown: { ms: [300, 15_000] },
+  noQuorum: { ms: [300, 15_000], seldom: [60_000, 60_000, 60_000, 600_000] },
+  cut: { ms: [200, 25_000], seldom: [60_000] },
+  mute: { ms: [200, 25_000], seldom: [60_000] },
+  deaf: { ms: [200, 8_000] },
+  compact: { ms: [0, 0] },
+  diskFull: { ms: [500, 12_000] },
+  historyDown: { ms: [500, 30_000] },
+  drain: { ms: [1_000, 20_000] },
 };
 
-export function scheduleText(chance: Chance): string {
-  const every = chance.pick([2, 3, 5, 7, 10, 15, 20]);
+/** `busy`: many jobs of a fleet, each of which comes seldom. */
+export function scheduleText(chance: Chance, busy = false): string {
+  const every = busy ? chance.pick([20, 30]) : chance.pick([2, 3, 5, 7, 10, 15, 20]);
   return chance.happens(0.5)
     ? `*/${every} * * * * *`
     : chance.happens(0.5)
       ? `@every ${every}s`
-      : `${chance.between(0, 9)}-59/${every} * * * * *`;
+      : `${chance.between(0, busy ? 29 : 9)}-59/${every} * * * * *`;
 }
 
 export function commandText(chance: Chance): string {
@@ -85,11 +119,20 @@ export function commandText(chance: Chance): string {
   return `sim ${length} ${code}${chance.happens(0.2) ? ' stubborn' : ''}`;
 }
 
-export function jobOf(chance: Chance, name: string, workers: number): Job {
+const zones = ['a', 'b', 'c'] as const;
+
+function targetOf(chance: Chance, workers: number): JobInput['target'] {
+  if (workers === 1 || chance.happens(0.6)) return {};
+  if (chance.happens(0.5)) return { labels: { zone: chance.happens(0.5) ? chance.pick(zones) : ['a', 'b'] } };
+  const some = Array.from({ length: workers }, (_, i) => `w${i}`).filter(() => chance.happens(0.5));
+  return { workers: some };
+}
+
+export function jobOf(chance: Chance, name: string, workers: number, busy: boolean): Job {
   return v.parse(Job, {
     name,
     command: commandText(chance),
-    schedule: scheduleText(chance),
+    schedule: scheduleText(chance, busy),
     overlap: chance.pick(['skip', 'skip', 'queue', 'allow', 'replace']),
     catchUp: chance.pick(['last', 'last', 'none', 'all']),
     catchUpWindow: chance.pick(['10s', '30s', '1h']),
@@ -97,8 +140,15 @@ export function jobOf(chance: Chance, name: string, workers: number): Job {
     retry: { attempts: chance.pick([0, 0, 1, 3]), backoff: chance.pick(['0s', '1s', '3s']), factor: 1 },
     timeout: chance.happens(0.25) ? '4s' : null,
     killGrace: '1s',
-    mode: workers > 1 && chance.happens(0.25) ? 'all' : 'one',
+    mode: workers > 1 && chance.happens(busy ? 0.05 : 0.25) ? 'all' : 'one',
+    target: targetOf(chance, workers),
   });
+}
+
+/** Mostly a handful; some seeds have a few dozen, a few some hundreds. */
+function howManyJobs(chance: Chance): number {
+  if (chance.happens(0.94)) return chance.between(1, 4);
+  return chance.happens(0.75) ? chance.between(20, 60) : chance.between(150, 300);
 }
 
 /** Swarm testing: each seed draws which kinds of trouble it has at all, so that none hides another. */
@@ -111,7 +161,7 @@ export function scenarioOf(chance: Chance, options: { workers: number; minutes: 
   };
   // Workers that share a store are measured against one reference time, which the simulation does not give them yet.
   const apart: readonly FaultKind[] = workers > 1 ? ['step'] : [];
-  const faults = some(faultKinds, 0.4).filter((kind) => !apart.includes(kind));
+  const faults = some(faultKinds, 0.35).filter((kind) => !apart.includes(kind));
   if (workers > 1 && chance.happens(0.3)) faults.push('drain');
   const acts = some(actKinds, 0.5);
   const often = <K>(kinds: K[], meanMs: number, last: (kind: K) => number): Planned<K>[] => {
@@ -123,14 +173,29 @@ export function scenarioOf(chance: Chance, options: { workers: number; minutes: 
       at += Math.ceil(-Math.log(1 - chance.chance()) * meanMs);
       if (at >= length) return plan;
       const kind = chance.pick([first, ...rest]);
-      plan.push({ at, kind, ms: last(kind), host: chance.between(0, workers - 1) });
+      const step = chance.between(1, chance.pick([10, 60, 300]));
+      plan.push({ at, kind, ms: last(kind), host: chance.between(0, workers - 1), step });
     }
   };
   const bad = chance.happens(0.5);
   const odd = (most: number) => (bad && chance.happens(0.6) ? chance.chance() * most : 0);
+  const small = workers > 1 && chance.happens(0.15);
+  const apartMs = chance.pick([0, 50, 240]);
+  const count = howManyJobs(chance);
+  const planned = often(faults, chance.pick([4_000, 10_000, 25_000]), (kind) => {
+    const { ms, seldom } = lasts[kind];
+    if (kind === 'step') return chance.pick([250, -250, 5_000, -5_000, 360_000, -360_000]);
+    return seldom !== undefined && chance.happens(0.1) ? chance.pick(seldom) : chance.between(...ms);
+  });
+  // What nobody can end from outside has to end by itself.
+  const ends = planned.map(({ kind, at, ms }) => (kind === 'noQuorum' || kind === 'suspend' ? at + ms : 0));
   return {
-    workers,
-    jobs: Array.from({ length: chance.between(1, 4) }, (_, i) => jobOf(chance, `j${i}`, workers)),
+    workers: Array.from({ length: workers }, () => ({
+      labels: { zone: chance.pick(zones) },
+      capacity: small ? chance.between(1, 4) : 400,
+      offsetMs: workers === 1 ? 0 : chance.between(-apartMs, apartMs),
+    })),
+    jobs: Array.from({ length: count }, (_, i) => jobOf(chance, `j${i}`, workers, count > 4)),
     weather: {
       ...calm,
       latencyMs: chance.pick([1, 5, 20, 60]),
@@ -140,14 +205,8 @@ export function scenarioOf(chance: Chance, options: { workers: number; minutes: 
       late: odd(0.06),
       doubled: odd(0.06),
     },
-    faults: often(faults, chance.pick([4_000, 10_000, 25_000]), (kind) =>
-      kind === 'step'
-        ? chance.pick([250, -250, 5_000, -5_000, 360_000, -360_000])
-        : kind === 'kill' && chance.happens(0.1)
-          ? 0
-          : chance.between(...lasts[kind]),
-    ),
+    faults: planned,
     acts: often(acts, chance.pick([500, 2_000, 8_000]), () => chance.between(0, 20_000)),
-    healAt: length,
+    healAt: Math.max(length, ...ends),
   };
 }

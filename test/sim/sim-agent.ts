@@ -1,4 +1,5 @@
 import { createAgent } from '#agent/agent.ts';
+import type { Mirror } from '#agent/mirror.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import { hostTime, referenceTime } from '#core/cluster/reference-time.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
@@ -7,6 +8,7 @@ import { KvError } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import type { Chance } from './chance.ts';
 import { type Host, Life, type Stamp } from './host.ts';
+import type { Machine } from './scenario.ts';
 import type { SimHistory } from './sim-history.ts';
 import { SimKv, type Tamper, type Weather } from './sim-kv.ts';
 import { simLedger } from './sim-ledger.ts';
@@ -21,6 +23,7 @@ export interface Mistakes extends RunnerMistakes {
 
 export interface SimAgentDeps {
   host: Host;
+  machine: Machine;
   store: Connection;
   layout: Layout;
   weather: Weather;
@@ -38,17 +41,25 @@ export interface SimAgentDeps {
 export interface SimAgent {
   life: Life;
   connection: Connection;
+  /** True ms of its start. */
+  since: number;
+  mirror: Mirror;
+  /** Everything is adopted, and it decides. */
+  ready(): boolean;
   /** Settles when it has stopped. */
   stop(): Promise<void>;
 }
 
 /** Starts the real agent on a simulated host. */
 export function startAgent(deps: SimAgentDeps): SimAgent {
-  const { host, store, layout, weather, history, stamps, chance, mistakes } = deps;
+  const { host, machine, store, layout, weather, history, stamps, chance, mistakes } = deps;
   const life = new Life(host, mistakes.blindToSleep);
   const connection = store.connect();
+  if (host.link !== 'whole') host.onMend(connection.hold());
   const events = eventBus();
+  let ready = false;
   events.on((event) => {
+    ready ||= event.type === 'agent.ready';
     if (!life.dead) deps.see(event);
   });
   const { tamper, givesUp } = mistakes;
@@ -58,8 +69,8 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
       id: host.id,
       host: host.id,
       addresses: [],
-      labels: {},
-      capacity: 100,
+      labels: machine.labels,
+      capacity: machine.capacity,
       version: '0',
       tzdata: '2026a',
       switchesUser: true,
@@ -80,9 +91,11 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
         return host.remembered;
       },
       async save(value) {
+        life.step();
         await life.delay(chance.between(0, 3));
         if (host.diskFull) return false;
         host.remembered = value;
+        life.step();
         return true;
       },
     },
@@ -95,6 +108,9 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
   return {
     life,
     connection,
+    since: host.world.time,
+    mirror: agent.mirror,
+    ready: () => ready,
     async stop() {
       life.deliver(() => stop.abort());
       await running;

@@ -47,6 +47,10 @@ const deadlineMs = 1_500;
 /** What a test may do to requests on their way: re-create a classic mistake. */
 export type Tamper = (txn: Txn, kv: Kv) => Txn | Promise<Txn>;
 
+function never<T>(): Promise<T> {
+  return Promise.reject(new KvError('unknown', 'no answer in time'));
+}
+
 /** One agent's way to the store: slow, lossy, and cut off with its life. */
 export class SimKv implements Kv {
   readonly #life: Life;
@@ -81,15 +85,14 @@ export class SimKv implements Kv {
 
   #call<T>(apply: () => Promise<T>, writes: boolean): Promise<T> {
     const life = this.#life;
-    const { world } = life.host;
+    const { world, link } = life.host;
     const { latencyMs, refused, lost, replyLost, late, doubled, down } = this.#weather;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
+      life.step();
       if (life.dead) return;
       const way = () => chance.between(0, latencyMs * 2);
-      // Made here, so that its stack tells who asked.
-      const timedOut = new KvError('unknown', 'no answer in time');
-      const unknown = () => reject(timedOut);
+      const unknown = () => reject(new KvError('unknown', 'no answer in time'));
       const timeOut = () => world.after(deadlineMs, () => life.deliver(unknown));
       let drawn = chance.chance();
       const odds = [refused, lost, replyLost, writes ? late : 0, writes ? doubled : 0];
@@ -97,11 +100,18 @@ export class SimKv implements Kv {
         drawn -= odd;
         return drawn < 0;
       });
-      const fate = down ? chance.between(0, 1) : met;
+      const fate = down || link === 'cut' ? chance.between(0, 1) : link === 'mute' ? 2 : met;
+      const arrives = (fn: () => void) =>
+        world.after(way(), () =>
+          life.deliver(() => {
+            life.step();
+            if (!life.dead) fn();
+          }),
+        );
       const answered = (answer: Promise<T>) =>
         answer.then(
-          (value) => void world.after(way(), () => life.deliver(() => resolve(value))),
-          (error: unknown) => void world.after(way(), () => life.deliver(() => reject(error))),
+          (value) => void arrives(() => resolve(value)),
+          (error: unknown) => void arrives(() => reject(error)),
         );
       const nothing = () => {};
       if (fate === 0)
@@ -139,7 +149,8 @@ export class SimKv implements Kv {
   }
 
   renew(lease: LeaseId): Promise<number> {
-    return this.#call(() => this.#store.renew(lease), false);
+    const { host } = this.#life;
+    return this.#call(() => (host.renews ? this.#store.renew(lease) : never()), false);
   }
 
   revoke(lease: LeaseId): Promise<void> {

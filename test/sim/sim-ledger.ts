@@ -42,6 +42,7 @@ export function simLedger(life: Life, history: SimHistory): Ledger {
 
   return {
     async record(runs) {
+      life.step();
       if (life.dead) return await new Promise(() => {});
       await new Promise<void>((resolve, reject) => {
         host.after(chance.between(1, 6), () => {
@@ -50,6 +51,8 @@ export function simLedger(life: Life, history: SimHistory): Ledger {
             return life.deliver(() => reject(refuse('disk_full', 'spool', host.id, 'room on the disk')));
           host.spool.push(...runs);
           life.deliver(() => {
+            life.step();
+            if (life.dead) return;
             resolve();
             ship();
           });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Change, Entry, Kv, Revision } from '#core/ports/kv.ts';
+import { type Change, compareRevisions, type Entry, type Kv, type Revision } from '#core/ports/kv.ts';
 import type { World } from './world.ts';
 
 export interface Logged {
@@ -9,10 +9,19 @@ export interface Logged {
   before: Entry | null;
 }
 
+function keyOf(change: Change): string {
+  return change.type === 'put' ? change.entry.key : change.key;
+}
+
+export function modOf(change: Change): Revision {
+  return change.type === 'put' ? change.entry.mod : change.mod;
+}
+
 /** Everything that was ever committed, in order, with the true time of it. */
 export class SimLog {
   readonly changes: Logged[] = [];
   readonly present = new Map<string, Entry>();
+  readonly #byKey = new Map<string, Logged[]>();
   readonly #stop = new AbortController();
   readonly #hash = createHash('sha256');
 
@@ -21,8 +30,12 @@ export class SimLog {
     void kv.follow(prefix, this.#stop.signal, (event) => {
       if (event.type === 'list') return;
       for (const change of event.changes) {
-        const key = change.type === 'put' ? change.entry.key : change.key;
-        this.changes.push({ at: world.time, change, before: this.present.get(key) ?? null });
+        const key = keyOf(change);
+        const logged = { at: world.time, change, before: this.present.get(key) ?? null };
+        this.changes.push(logged);
+        const known = this.#byKey.get(key);
+        if (known === undefined) this.#byKey.set(key, [logged]);
+        else known.push(logged);
         this.#hash.update(`${world.time} ${JSON.stringify(change)}\n`);
         if (change.type === 'put') this.present.set(key, change.entry);
         else this.present.delete(key);
@@ -39,15 +52,14 @@ export class SimLog {
     return this.#hash.digest('hex');
   }
 
+  /** What became of one key, in order. */
+  of(key: string): readonly Logged[] {
+    return this.#byKey.get(key) ?? [];
+  }
+
   /** What stood under `key` when `revision` was about to be written. */
   before(key: string, revision: Revision): Entry | null {
-    let found: Entry | null = null;
-    for (const { change } of this.changes) {
-      const at = change.type === 'put' ? change.entry.mod : change.mod;
-      if (BigInt(at) >= BigInt(revision)) break;
-      if (change.type === 'put' && change.entry.key === key) found = change.entry;
-      if (change.type === 'delete' && change.key === key) found = null;
-    }
-    return found;
+    const last = this.of(key).findLast(({ change }) => compareRevisions(modOf(change), revision) < 0);
+    return last?.change.type === 'put' ? last.change.entry : null;
   }
 }

@@ -42,6 +42,8 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
   const { chance } = host;
   const watched = new Map<RunId, Watched>();
   const gates = new Map<string, Set<RunId>>();
+  /** The `go` files that this life has written. */
+  const gos = new Map<string, Go>();
   let see: RunnerEvents = { started() {}, ended() {} };
   let stopped = false;
   life.onEnd(pipesEnd);
@@ -60,13 +62,13 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     return one;
   }
 
-  /** The agent is gone, or stops: its pipes end, and blocked wrappers wake without a go. */
+  /** The agent is gone, or stops: its pipes end, and blocked wrappers wake, mostly without a go. */
   function pipesEnd(): void {
-    for (const [gate, runs] of gates) for (const run of runs) wakeSoon(run, null, gate);
+    for (const [gate, runs] of gates) for (const run of runs) wakeSoon(run, gos.get(gate) ?? null);
     gates.clear();
   }
 
-  function wakeSoon(run: RunId, go: Go | null, _gate: string): void {
+  function wakeSoon(run: RunId, go: Go | null): void {
     const process = host.processes.get(run);
     if (process?.state === 'blocked') host.after(chance.between(0, 12), () => wake(process, go));
   }
@@ -252,6 +254,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
   }
 
   async function disarm(run: RunId): Promise<boolean> {
+    life.step();
     const one = watched.get(run);
     const files = host.files.get(run);
     if (life.dead || one === undefined || files === undefined) return false;
@@ -270,13 +273,15 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     async adopt(handlers) {
       see = handlers;
       await life.delay(chance.between(0, 5));
-      return [...host.files.values()].map(find);
+      life.step();
+      return life.dead ? [] : [...host.files.values()].map(find);
     },
 
     async arm(plans) {
       const results: Awaited<ReturnType<Runner['arm']>> = new Map();
       for (const plan of plans) {
         await life.delay(chance.between(0, 8));
+        life.step();
         if (life.dead) break;
         if (host.diskFull) {
           results.set(plan.run, { code: 'disk_full', reason: 'no room on the disk' });
@@ -303,6 +308,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     },
 
     async markClaimed(run, claim) {
+      life.step();
       if (life.dead) return;
       const files = host.files.get(run);
       if (watched.get(run)?.phase === 'armed' && files !== undefined) files.claimed = claim;
@@ -310,14 +316,19 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     },
 
     async release(gate, deadlineBoot) {
+      life.step();
       if (life.dead) return;
       const runs = gates.get(gate);
-      gates.delete(gate);
       const go = { deadlineBoot, wall: host.now() };
+      gos.set(gate, go);
+      // Dead here, its pipes end all the same, and the go is there.
+      life.step();
+      if (life.dead) return;
+      gates.delete(gate);
       for (const run of runs ?? []) {
         const one = watched.get(run);
         if (one?.phase === 'armed') one.phase = 'released';
-        wakeSoon(run, go, gate);
+        wakeSoon(run, go);
       }
       await life.delay(0);
     },
@@ -326,13 +337,15 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
 
     async kill(run, { signal, graceMs }) {
       if (watched.get(run)?.phase === 'armed') await disarm(run);
-      const one = watched.get(run);
+      life.step();
+      const one = life.dead ? undefined : watched.get(run);
       const at = host.now();
       if (one === undefined) return { started: false, signalledAt: at, confirmedAt: at, certain: true };
       return { ...(await end(one, 'killed', signal, graceMs)), started: true };
     },
 
     async forget(run) {
+      life.step();
       if (life.dead) return;
       watched.delete(run);
       host.files.delete(run);

@@ -1,21 +1,23 @@
 import { saveJob } from '#core/cluster/jobs.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
-import { setDrain } from '#core/cluster/workers.ts';
 import { jobId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Event } from '#core/ports/events.ts';
-import { KvError } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { Chance } from './chance.ts';
 import { check, type Violation } from './checker.ts';
+import { createFaults } from './faults.ts';
+import { Fleet } from './fleet.ts';
 import { Host, Life, type Stamp } from './host.ts';
-import { type FaultKind, type Planned, type Scenario, scenarioOf } from './scenario.ts';
-import { isStoreAway, type Mistakes, type SimAgent, startAgent } from './sim-agent.ts';
+import { type Scenario, scenarioOf } from './scenario.ts';
+import type { Mistakes } from './sim-agent.ts';
 import { SimHistory } from './sim-history.ts';
 import { calm, SimKv, type Weather } from './sim-kv.ts';
 import { SimLog } from './sim-log.ts';
+import { StoreClock } from './store-clock.ts';
 import { createUser } from './user.ts';
+import { type View, viewOf } from './view.ts';
 import { World } from './world.ts';
 
 export interface SimOptions {
@@ -39,6 +41,8 @@ export interface SimResult {
 
 /** After the heal: above twice every timeout of the protocol but `away`, and two sweeps of the keeper. */
 const quietMs = 150_000;
+/** So long after the last fault every worker sees what the store holds (P10). */
+const viewMs = 10_000;
 
 /** One seed, one history. */
 export async function simulate(options: SimOptions): Promise<SimResult> {
@@ -57,14 +61,6 @@ export async function simulate(options: SimOptions): Promise<SimResult> {
   }
 }
 
-interface Machine {
-  host: Host;
-  agent: SimAgent | null;
-  stopping: boolean;
-  /** Up again then, by whatever took it down. */
-  down: number;
-}
-
 class Simulation {
   readonly #world = new World();
   readonly #scenario: Scenario;
@@ -74,11 +70,12 @@ class Simulation {
   readonly #history = new SimHistory();
   readonly #stamps: Stamp[] = [];
   readonly #log = new SimLog();
-  readonly #machines: Machine[] = [];
   readonly #violations: Violation[] = [];
   readonly #weather: Weather;
+  readonly #apiWeather: Weather;
+  readonly #storeClock = new StoreClock(this.#world);
   readonly #store: Connection;
-  #crashes = 0;
+  readonly #fleet: Fleet;
   #over = false;
 
   constructor(scenario: Scenario, chance: Chance, options: SimOptions) {
@@ -87,40 +84,66 @@ class Simulation {
     this.#chance = chance;
     this.#options = options;
     this.#weather = { ...scenario.weather };
+    this.#apiWeather = { ...calm, latencyMs: chance.pick([5, 50, 150]) };
     this.#history.lastWins = options.mistakes?.lastTerminalWins ?? false;
-    this.#store = memoryKv({
-      clock: { now: () => world.utc, boot: () => world.time, after: (ms, fn) => world.after(ms, fn) },
+    this.#store = memoryKv({ clock: this.#storeClock });
+    this.#fleet = new Fleet({
+      world,
+      chance: chance.fork(),
+      members: scenario.workers.map((machine, i) => ({
+        host: new Host(`w${i}`, world, chance.fork(), machine.offsetMs),
+        machine,
+      })),
+      shared: {
+        store: this.#store,
+        layout: this.#layout,
+        weather: this.#weather,
+        history: this.#history,
+        stamps: this.#stamps,
+        mistakes: options.mistakes ?? {},
+        measured: scenario.workers.length > 1,
+      },
+      see: ({ host }, event) => this.#see(host, event),
+      fault: (what, error) => this.fault(what, error),
     });
   }
 
   async run(): Promise<SimResult> {
-    const { workers, jobs, faults, acts, healAt } = this.#scenario;
+    const { jobs, faults, acts, healAt } = this.#scenario;
     const world = this.#world;
+    const fleet = this.#fleet;
     this.#log.begin(this.#store, this.#layout.prefix, world);
-    for (let i = 0; i < workers; i++)
-      this.#machines.push({
-        host: new Host(`w${i}`, world, this.#chance.fork()),
-        agent: null,
-        stopping: false,
-        down: 0,
-      });
     const user = this.#people();
     for (const job of jobs) await saveJob(user.store, job, { by: 'setup', condition: {}, cronExpr: null });
-    for (const machine of this.#machines) this.#start(machine);
-    for (const fault of faults) world.after(fault.at, () => this.#inject(fault));
+    for (const member of fleet.members) fleet.start(member);
+    const trouble = createFaults({
+      ...{ world, fleet, store: this.#store, storeClock: this.#storeClock, layout: this.#layout },
+      ...{ history: this.#history, weather: this.#weather, apiWeather: this.#apiWeather },
+      guard: (what, work) => this.#guard(what, work),
+    });
+    for (const fault of faults)
+      world.after(fault.at, () => {
+        this.#tell(
+          `*** w${fault.host}: ${fault.kind} ${fault.ms}${fault.kind === 'crash' ? ` at step ${fault.step}` : ''}`,
+        );
+        trouble.inject(fault);
+      });
     for (const { at, kind, ms } of acts)
       world.after(at, () => {
         this.#tell(`somebody: ${kind}`);
         this.#guard('api', user.slow.act(kind, ms));
       });
     await world.advance(healAt);
-    this.#heal();
-    await world.advance(20_000);
+    this.#tell('=== heal');
+    trouble.heal();
+    await world.advance(viewMs);
+    const views = this.#views();
+    await world.advance(20_000 - viewMs);
     this.#guard('api', user.quick.calm());
     const calmAt = world.time;
     await world.advance(quietMs);
     this.#over = true;
-    for (const { host, agent, stopping } of this.#machines)
+    for (const { host, agent, stopping } of fleet.members)
       if (agent === null || stopping)
         this.#violations.push({
           property: 'fault',
@@ -135,18 +158,30 @@ class Simulation {
         log: this.#log,
         stamps: this.#stamps,
         history: this.#history,
-        hosts: this.#machines.map(({ host }) => host),
+        hosts: fleet.members.map(({ host }) => host),
         scenario: this.#scenario,
+        troubles: fleet.troubles,
+        views: [...views, ...this.#views()],
         calmAt,
         endAt: world.time,
       }),
     );
-    for (const { agent } of this.#machines) agent?.life.kill();
+    for (const { agent } of fleet.members) agent?.life.kill();
     const hash = this.#log.end();
     await this.#store.close();
     const { seed } = this.#options;
-    const base = { seed, violations: this.#violations, hash, crashes: this.#crashes };
+    const base = { seed, violations: this.#violations, hash, crashes: fleet.crashes };
     return { ...base, starts: this.#stamps.length, steps: world.steps };
+  }
+
+  /** What each agent that is at work believes the store to hold, beside what it holds. */
+  #views(): View[] {
+    const { time } = this.#world;
+    return this.#fleet.members.flatMap(({ host, agent }) => {
+      if (agent === null) return [];
+      const settled = agent.ready() && !host.asleep && time - agent.since >= viewMs;
+      return settled ? [viewOf(host.id, agent.mirror, this.#log, this.#layout, time)] : [];
+    });
   }
 
   #tell(line: string): void {
@@ -166,50 +201,27 @@ class Simulation {
 
   /** People, whose requests take their time; and one for the end whose requests don't. */
   #people() {
-    const { world, host } = { world: this.#world, host: this.#machines[0]?.host };
+    const world = this.#world;
+    const hosts = this.#fleet.members.map(({ host }) => host);
+    const [only] = hosts;
     const api = new Life(new Host('api', world, this.#chance.fork()));
     const store = this.#store;
     // One machine: the API lives by the very clock of its agent. Several: by reference time.
-    const now = () => (this.#scenario.workers === 1 && host !== undefined ? host.now() : world.utc);
-    const weather = { ...calm, latencyMs: this.#chance.pick([5, 50, 150]) };
+    const now = () => (hosts.length === 1 && only !== undefined ? only.now() : world.utc);
     const kv = new SimKv({
       life: api,
       store,
       connection: store.connect(),
-      weather,
+      weather: this.#apiWeather,
       chance: this.#chance.fork(),
     });
     const jobs = this.#scenario.jobs.map(({ group, name }) => jobId(group, name));
-    const user = (through: typeof store | SimKv) =>
-      createUser({ kv: through, layout: this.#layout, now }, jobs, this.#history, this.#chance.fork());
+    const ids = hosts.map(({ id }) => id);
+    const user = (through: typeof store | SimKv) => {
+      const chance = this.#chance.fork();
+      return createUser({ kv: through, layout: this.#layout, now }, jobs, ids, this.#history, chance);
+    };
     return { slow: user(kv), quick: user(store), store: { kv: store, layout: this.#layout, now } };
-  }
-
-  #start(machine: Machine): void {
-    const { host } = machine;
-    this.#tell(`${host.id}: agent starts`);
-    machine.agent = startAgent({
-      host,
-      store: this.#store,
-      layout: this.#layout,
-      weather: this.#weather,
-      history: this.#history,
-      stamps: this.#stamps,
-      chance: this.#chance.fork(),
-      mistakes: this.#options.mistakes ?? {},
-      measured: this.#scenario.workers > 1,
-      see: (event) => this.#see(host, event),
-      crashed: (error) => {
-        if (this.#over) return;
-        if (isStoreAway(error)) {
-          // A store that is away at the very start ends the agent; whoever supervises it starts it again.
-          this.#crashes += 1;
-          this.#tell(`${host.id}: agent crashed: ${String(error)}`);
-          machine.agent?.life.kill();
-          this.#restart(machine, 1_000);
-        } else this.#guard(`${host.id}: agent`, Promise.reject(error));
-      },
-    });
   }
 
   #see(host: Host, event: Event): void {
@@ -218,121 +230,7 @@ class Simulation {
     const { error } = event;
     // A full disk is refused and told, as it must be.
     if (error instanceof Refusal && (error.code === 'disk_full' || error.code === 'spool_full')) return;
-    this.#guard(`${host.id}: ${event.where}`, Promise.reject(error));
-  }
-
-  #restart(machine: Machine, afterMs: number): void {
-    machine.agent = null;
-    machine.stopping = false;
-    machine.down = Math.max(machine.down, this.#world.time + afterMs);
-    this.#world.after(afterMs, () => {
-      if (machine.agent === null && this.#world.time >= machine.down) this.#start(machine);
-    });
-  }
-
-  #inject({ kind, ms, host: at }: Planned<FaultKind>): void {
-    const machine = this.#machines[at];
-    if (machine === undefined) return;
-    const { host, agent } = machine;
-    const world = this.#world;
-    this.#tell(`*** ${host.id}: ${kind} ${ms}`);
-    const later = (fn: () => void) => world.after(ms, fn);
-    switch (kind) {
-      case 'kill':
-        if (agent === null) return;
-        agent.life.kill();
-        this.#restart(machine, ms);
-        return;
-      case 'stop':
-        if (agent === null || machine.stopping) return;
-        machine.stopping = true;
-        this.#guard(
-          'stop',
-          agent.stop().then(() => {
-            if (machine.agent === agent) this.#restart(machine, ms);
-          }),
-        );
-        return;
-      case 'reboot':
-        agent?.life.kill();
-        host.reboot();
-        if (agent !== null) this.#restart(machine, ms);
-        return;
-      case 'pause':
-        agent?.life.pause();
-        later(() => agent?.life.resume());
-        return;
-      case 'suspend':
-        host.suspend(ms);
-        return;
-      case 'step':
-        host.step(ms);
-        return;
-      case 'storeDown':
-        this.#weather.down = true;
-        later(() => {
-          this.#weather.down = false;
-        });
-        return;
-      case 'deaf': {
-        const hear = agent?.connection.hold();
-        later(() => hear?.());
-        return;
-      }
-      case 'compact':
-        this.#guard('compact', this.#compact());
-        return;
-      case 'diskFull':
-        host.diskFull = true;
-        later(() => {
-          host.diskFull = false;
-        });
-        return;
-      case 'historyDown':
-        this.#history.down = true;
-        later(() => {
-          this.#history.down = false;
-        });
-        return;
-      case 'drain': {
-        const drain = (on: boolean) =>
-          setDrain(this.#store, this.#layout, host.id, on ? { by: 'somebody', at: world.utc } : null).catch(
-            (error) => {
-              // Nobody to drain at the moment.
-              if (!(error instanceof Refusal)) throw error;
-            },
-          );
-        this.#guard('drain', drain(true));
-        later(() => this.#guard('drain', this.#undrain(host.id)));
-        return;
-      }
-    }
-  }
-
-  async #compact(): Promise<void> {
-    const { revision } = await this.#store.range({ key: this.#layout.prefix });
-    try {
-      await this.#store.compact(revision);
-    } catch (error) {
-      // Nothing was written since the last time.
-      if (!(error instanceof KvError) || error.code !== 'compacted') throw error;
-    }
-  }
-
-  async #undrain(id: string): Promise<void> {
-    await this.#store.txn({ compare: [], then: [{ type: 'delete', key: this.#layout.drain(id) }] });
-  }
-
-  #heal(): void {
-    this.#tell('=== heal');
-    Object.assign(this.#weather, calm);
-    this.#history.down = false;
-    for (const machine of this.#machines) {
-      const { host, agent } = machine;
-      host.diskFull = false;
-      agent?.life.resume();
-      this.#guard('undrain', this.#undrain(host.id));
-    }
+    this.fault(`${host.id}: ${event.where}`, error);
   }
 }
 

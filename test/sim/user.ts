@@ -6,12 +6,19 @@ import { orderBackfill, orderRun } from '#core/cluster/orders.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Chance } from './chance.ts';
 import { type ActKind, commandText, scheduleText } from './scenario.ts';
+import { isStoreAway } from './sim-agent.ts';
 import type { SimHistory } from './sim-history.ts';
 
 const by = 'somebody';
 
 /** People at the API: what they do goes through the API's own transactions. */
-export function createUser(store: JobStore, jobs: readonly string[], history: SimHistory, chance: Chance) {
+export function createUser(
+  store: JobStore,
+  jobs: readonly string[],
+  hosts: readonly string[],
+  history: SimHistory,
+  chance: Chance,
+) {
   async function act(kind: ActKind, ms: number): Promise<void> {
     const id = chance.pick([jobs[0] ?? '', ...jobs.slice(1)]);
     const job = await getJob(store, id);
@@ -54,8 +61,10 @@ export function createUser(store: JobStore, jobs: readonly string[], history: Si
           graceMs: null,
         }));
       }
-      case 'run':
-        return void (await orderRun(store, job, { id: chance.id(), env: {}, worker: null, by }));
+      case 'run': {
+        const worker = chance.happens(0.2) ? chance.pick([hosts[0] ?? '', ...hosts.slice(1)]) : null;
+        return void (await orderRun(store, job, { id: chance.id(), env: {}, worker, by }));
+      }
       case 'backfill': {
         const to = store.now() - ms;
         return void (await orderBackfill(store, job, { id: chance.id(), from: to - 20_000, to, by }));
@@ -67,8 +76,8 @@ export function createUser(store: JobStore, jobs: readonly string[], history: Si
       try {
         await act(kind, ms);
       } catch (error) {
-        // People get refusals, too; anything else is a fault of the API's protocol.
-        if (!(error instanceof Refusal)) throw error;
+        // People get refusals, and see the store away, too; anything else is a fault of the API's protocol.
+        if (!(error instanceof Refusal) && !isStoreAway(error)) throw error;
       }
     },
     /** Before the quiet: every job stands, is enabled and goes on. */
