@@ -166,7 +166,10 @@ export function createAdoption(
       const held = new Set<RunId>();
       const work: Promise<void>[] = [];
       for await (const at of keeper.held()) {
-        if (at.value.worker !== settings.id) continue;
+        if (at.value.worker !== settings.id) {
+          guard('inherit', keeper.inherit(at));
+          continue;
+        }
         held.add(at.run);
         const known = runs.live.get(at.run) ?? runs.waiting.get(at.run);
         if (known === undefined) work.push(takeUp(at, hand));
@@ -183,21 +186,19 @@ export function createAdoption(
       }
       return held.size;
     },
-    /** A key under my name and incarnation that I know nothing of: it is taken up by moving it, so that a stale sight of it does nothing. */
+    /**
+     * A running key that was seen. One under my name that I know nothing of is taken up by moving it, so that a stale sight of it does
+     * nothing; an attempt that waits for nobody is inherited.
+     */
     async found(entry: Entry): Promise<void> {
       const key = splitKey(layout.running, entry.key);
       const [lane, run] = key?.rest ?? [];
       const read = decode(RunningValue, entry);
       const incarnation = presence.incarnation();
       if (key === null || lane === undefined || run === undefined || !read.ok || incarnation === null) return;
-      if (read.value.worker !== settings.id || runs.knows(run)) return;
-      await takeUp(
-        { entry, job: key.job, lane, run, value: read.value },
-        {
-          batch: deps.keeps,
-          incarnation,
-        },
-      );
+      const at = { entry, job: key.job, lane, run, value: read.value };
+      if (at.value.worker !== settings.id) await keeper.inherit(at);
+      else if (!runs.knows(run)) await takeUp(at, { batch: deps.keeps, incarnation });
     },
   };
 }

@@ -18,6 +18,7 @@ import { createPlanner } from './planner.ts';
 import { createPresence } from './presence.ts';
 import { replacing } from './replacing.ts';
 import { createRetries } from './retries.ts';
+import { createRoom } from './room.ts';
 import { createRuns } from './runs.ts';
 import { createStarter } from './starter.ts';
 import { timeline as createTimeline } from './timeline.ts';
@@ -70,6 +71,7 @@ export function createAgent(given: AgentDeps) {
     freed(job) {
       freed.add(job);
       planner.freed(job);
+      room.freed();
       timeline.at(clock.now(), () => {
         if (freed.size === 0) return;
         orders.review(new Set(freed));
@@ -78,6 +80,8 @@ export function createAgent(given: AgentDeps) {
     },
     waits: (one) => retries.schedule(one),
   });
+  const room = createRoom({ ...deps, runs, timeline, starving: () => fullness.starving() });
+  const fullness = createFullness({ clock, hasRoom: room.has, tell });
   const starter = createStarter({ ...deps, guard, mirror, presence, runs, timeline });
   const found = (entry: Entry) => guard('found', adoption.found(entry));
   const intents = createIntents({ ...deps, reads, timeline, guard, found });
@@ -95,13 +99,11 @@ export function createAgent(given: AgentDeps) {
     intents,
     found,
     replace: replacing({ ...deps, mirror, keeps, guard }),
-    starving: () => fullness.starving(),
+    room,
   };
   const planner = createPlanner({ ...shared, placeOf: (job) => places.of(job) });
-  const more = { ...shared, hasRoom: () => planner.hasRoom() };
-  const fullness = createFullness({ clock, hasRoom: more.hasRoom, tell });
-  const retries = createRetries(more);
-  const orders = createOrders({ ...more, placeOf: (job) => places.ofOrder(job) });
+  const retries = createRetries(shared);
+  const orders = createOrders({ ...shared, placeOf: (job) => places.ofOrder(job) });
   const keeper = createKeeper({ ...shared, keeps });
   const adoption = createAdoption({ ...shared, keeper, keeps, again });
 

@@ -18,7 +18,7 @@ export interface Gate {
   lanes: Set<Lane>;
   phase: 'waiting' | 'arming' | 'armed' | 'released' | 'dropped';
   /** What stands armed for a lane, and the version of the job it was armed for. */
-  armed: Map<Lane, { run: RunId; jobMod: Revision }>;
+  armed: Map<Lane, { run: RunId; jobMod: Revision; freeSlot: () => void }>;
   claimed: Set<LiveRun>;
   marks: Promise<void>[];
   leadCapMs: number;
@@ -44,10 +44,9 @@ const leadPerRunMs = 0.5;
 const longestLeadMs = 2_000;
 
 export function createGates(deps: GatesDeps) {
-  const { clock, timeline, runner, runs, starter, presence, mirror, settings } = deps;
+  const { clock, timeline, runner, runs, starter, presence, mirror, room } = deps;
   const gates = new Map<number, Gate>();
   const running = new Set<Promise<void>>();
-  let reserved = 0;
   let closing = false;
   let close: () => void = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -94,15 +93,15 @@ export function createGates(deps: GatesDeps) {
     lane.gate = null;
     gate.lanes.delete(lane);
     const armed = gate.armed.get(lane);
-    if (armed !== undefined) unarm(gate, lane, armed.run);
+    if (armed !== undefined) unarm(gate, lane, armed);
     if (gate.lanes.size > 0 || gate.phase !== 'waiting') return;
     gate.cancelWake?.();
     gates.delete(gate.instant);
   }
 
-  function unarm(gate: Gate, lane: Lane, run: RunId): void {
+  function unarm(gate: Gate, lane: Lane, { run, freeSlot }: { run: RunId; freeSlot: () => void }): void {
     gate.armed.delete(lane);
-    reserved -= 1;
+    freeSlot();
     // Once the gate is released its wrapper ends by itself: it has no marker.
     if (gate.phase !== 'released') deps.guard('disarm', runner.disarm(run));
   }
@@ -134,13 +133,13 @@ export function createGates(deps: GatesDeps) {
     const plans = [];
     for (const lane of [...gate.lanes]) {
       const plan = deps.lanePlan(lane, gate.instant);
-      if (plan === null || runs.count() + reserved >= settings.capacity || !deps.ledger.hasRoom()) {
+      if (plan === null || !room.has()) {
         leave(lane);
         deps.later(lane, gate.instant);
         continue;
       }
-      reserved += 1;
-      gate.armed.set(lane, { run: plan.run, jobMod: mirror.jobs.get(lane.job)?.mod ?? '0' });
+      const jobMod = mirror.jobs.get(lane.job)?.mod ?? '0';
+      gate.armed.set(lane, { run: plan.run, jobMod, freeSlot: room.take() });
       plans.push(runs.planOf({ ...plan, lane: lane.lane }, gate.key));
     }
     const wanted = new Map([...gate.armed].map(([lane, { run }]) => [run, lane]));
@@ -149,12 +148,13 @@ export function createGates(deps: GatesDeps) {
       const lane = wanted.get(run);
       if (lane === undefined) continue;
       // Who left while it was being armed is un-armed already.
-      if (gate.armed.get(lane)?.run !== run) continue;
+      const armed = gate.armed.get(lane);
+      if (armed?.run !== run) continue;
       if (refused === null) deps.events.emit({ type: 'run.armed', run });
       else {
         // It is claimed all the same: the start by itself says in the ledger why it can't be.
         gate.armed.delete(lane);
-        reserved -= 1;
+        armed.freeSlot();
       }
     }
   }
@@ -190,13 +190,12 @@ export function createGates(deps: GatesDeps) {
       const armed = lane.gate.armed.get(lane);
       return lane.gate.phase === 'waiting' || armed?.jobMod === jobMod;
     },
-    /** Slots that armed wrappers will need. */
-    reserved: () => reserved,
     /** Hands a claimed run over to its gate, which marks and releases it; false: it must start by itself. */
     hand(lane: Lane, gate: Gate, one: LiveRun): boolean {
-      if (gate.phase !== 'armed' || gate.armed.get(lane)?.run !== one.run) return false;
+      const armed = gate.armed.get(lane);
+      if (gate.phase !== 'armed' || armed?.run !== one.run) return false;
       gate.armed.delete(lane);
-      reserved -= 1;
+      armed.freeSlot();
       gate.lanes.delete(lane);
       lane.gate = null;
       gate.claimed.add(one);

@@ -1,14 +1,14 @@
 import type { Batcher } from '#core/cluster/batch.ts';
 import { adopt, closeDead, type Following } from '#core/cluster/finish.ts';
-import { splitKey } from '#core/cluster/keys.ts';
+import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, OwedValue, RunningValue } from '#core/cluster/records.ts';
 import { nextAttempt } from '#core/decide/outcome.ts';
-import { hashOf } from '#core/decide/placement.ts';
+import { fits, hashOf } from '#core/decide/placement.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { type JobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { sleep } from '#core/ports/clock.ts';
-import { type Entry, KvError, prefixRange } from '#core/ports/kv.ts';
+import { type Entry, KvError, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, times } from './context.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
@@ -74,22 +74,55 @@ export function createKeeper(
     return mirror.workers.get(value.worker)?.incarnation === value.incarnation;
   }
 
-  /** My place among the living for looking after `what`: 0 acts, the others only if that one does not. */
-  function place(what: string): number {
+  function ranked(what: string): string[] {
     const seed = hashOf(what);
-    const ranked = [...mirror.workers.keys()].sort(
+    return [...mirror.workers.keys()].sort(
       (a, b) => (hashOf(`${a}${seed}`) >>> 0) - (hashOf(`${b}${seed}`) >>> 0),
     );
-    return Math.max(0, ranked.indexOf(settings.id));
   }
 
-  /** Ends a run whose owner is gone; an attempt that waited there goes on waiting here. */
-  async function close({ entry, job, lane, run, value }: HeldRun): Promise<void> {
-    const basis = { job, lane, run, mod: entry.mod };
-    if (value.state === 'waiting') return void (await takeOver(basis, value, entry));
-    const at = clock.now();
-    const parts = parseRunId(run);
+  /** My place among the living for looking after `what`: 0 acts, the others only if that one does not. */
+  function place(what: string): number {
+    return Math.max(0, ranked(what).indexOf(settings.id));
+  }
+
+  /** The same for one run of a dead worker: first those who may run its next attempt. */
+  function placeFor(job: JobId, died: string): number {
     const spec = mirror.jobs.get(job)?.record.job ?? null;
+    const all = ranked(died);
+    const able = all.filter((id) => {
+      const record = mirror.workers.get(id)?.record;
+      return record?.state === 'live' && !mirror.drains.has(id) && (spec === null || fits(spec, record));
+    });
+    return Math.max(0, [...able, ...all.filter((id) => !able.includes(id))].indexOf(settings.id));
+  }
+
+  /** Whether an attempt that waits in this lane may be mine: of a job that is gone anybody cancels it. */
+  function mayTake(job: JobId, lane: string): boolean {
+    const spec = mirror.jobs.get(job)?.record.job ?? null;
+    return spec === null || (lane === oneLane && fits(spec, settings));
+  }
+
+  /**
+   * Ends a run whose owner is gone; an attempt that waited there goes on waiting here, or there where this worker may not run it.
+   * `absent`: only while no registration of its owner stands, since one that is back adopts its runs itself.
+   */
+  async function close({ entry, job, lane, run, value }: HeldRun, absent: boolean): Promise<void> {
+    const basis = { job, lane, run, mod: entry.mod };
+    const at = clock.now();
+    const spec = mirror.jobs.get(job)?.record.job ?? null;
+    if (value.state === 'waiting') {
+      if (mayTake(job, lane)) await takeOver(basis, value, entry);
+      else if (lane !== oneLane && at - value.at > dayMs)
+        await runs.cancel(
+          { ...basis, running: value, fence: entry.create },
+          spec,
+          'cancelled',
+          'its worker is gone',
+        );
+      return;
+    }
+    const parts = parseRunId(run);
     const record: Run = blankRun({
       id: run,
       group: parts.group,
@@ -116,11 +149,12 @@ export function createKeeper(
             run,
             value,
             nextAttempt(spec, { state: 'lost', attempt: value.attempt, losses: value.losses, endedAt: at }),
+            mayTake(job, lane),
             at,
           );
     const piece = closeDead(layout, basis, {
       owner: value.worker,
-      incarnation: value.incarnation,
+      incarnation: absent ? null : value.incarnation,
       record,
       next,
       at,
@@ -131,7 +165,7 @@ export function createKeeper(
     events.emit({ type: 'keeper.closed', run, owner: value.worker });
     await runs.owe([record]);
     const nested = result.results[2];
-    if (next !== null && nested?.type === 'txn' && nested.succeeded)
+    if (next?.running.worker === settings.id && nested?.type === 'txn' && nested.succeeded)
       runs.wait({ ...next, job, lane, mod: result.revision, fence: result.revision });
   }
 
@@ -139,6 +173,7 @@ export function createKeeper(
     run: RunId,
     value: RunningValue,
     next: ReturnType<typeof nextAttempt>,
+    mine: boolean,
     at: number,
   ): Following | null {
     const incarnation = presence.incarnation();
@@ -146,8 +181,7 @@ export function createKeeper(
     const running: RunningValue = {
       ...value,
       ...next,
-      worker: settings.id,
-      incarnation,
+      ...(mine ? { worker: settings.id, incarnation } : {}),
       state: 'waiting',
       at,
       trigger: 'retry',
@@ -176,26 +210,56 @@ export function createKeeper(
       });
   }
 
-  /** Closes what a dead worker held, a while after its registration has gone; others wait five seconds longer each. */
+  /** An attempt that waits for somebody who can't run it: dead, or not named by the job's target any more. */
+  async function inherit({ entry, job, lane, run, value }: HeldRun): Promise<void> {
+    const spec = mirror.jobs.get(job)?.record.job ?? null;
+    const owner = mirror.workers.get(value.worker)?.record;
+    const able = stands(value) && (spec === null || owner === undefined || fits(spec, owner));
+    if (value.state !== 'waiting' || able || !mayTake(job, lane)) return;
+    if (clock.now() - value.at > times.leaseTtl)
+      await takeOver({ job, lane, run, mod: entry.mod }, value, entry);
+  }
+
+  /**
+   * Closes what a dead worker held, a while after its registration has gone; others wait five seconds longer each. If it is back before,
+   * it is its own.
+   */
   async function bury(died: { id: string; incarnation: string }, stop: AbortSignal): Promise<void> {
-    await sleep(clock, 2 * times.margin + 5_000 * place(died.id), stop);
-    for await (const one of held()) {
-      if (stop.aborted || presence.incarnation() === null) return;
-      if (one.value.worker === died.id && one.value.incarnation === died.incarnation && !stands(one.value))
-        await close(one);
+    await sleep(clock, 2 * times.margin, stop);
+    for (let turn = 0; turn <= mirror.workers.size; turn += 1) {
+      let left = false;
+      for await (const one of held()) {
+        if (stop.aborted || presence.incarnation() === null) return;
+        const { worker, incarnation } = one.value;
+        if (worker !== died.id || incarnation !== died.incarnation) continue;
+        if (mirror.workers.has(worker)) return;
+        if (placeFor(one.job, died.id) <= turn) await close(one, true);
+        else left = true;
+      }
+      if (!left) return;
+      await sleep(clock, 5_000, stop);
     }
   }
 
+  /** Claimed keys of incarnations that are over, as the last sweep saw them: who is back has had the time to adopt them. */
+  let stale = new Map<string, Revision>();
+
   async function sweep(stop: AbortSignal): Promise<void> {
     const now = clock.now();
+    const seen = new Map<string, Revision>();
     for await (const one of held()) {
       if (stop.aborted || presence.incarnation() === null) return;
+      const { key, mod } = one.entry;
       const mine = one.value.worker === settings.id;
       if (mine && now - one.value.at > settledMs) deps.found(one.entry);
-      else if (!mine && !stands(one.value) && now - one.value.at > times.leaseTtl) await close(one);
-      else if (!mine && one.value.state === 'waiting' && mirror.drains.has(one.value.worker))
-        await takeOver({ ...one, mod: one.entry.mod }, one.value, one.entry);
+      else if (!mine && !stands(one.value)) {
+        if (stale.get(key) === mod) await close(one, false);
+        else seen.set(key, mod);
+      } else if (!mine && one.value.state === 'waiting' && mirror.drains.has(one.value.worker)) {
+        if (mayTake(one.job, one.lane)) await takeOver({ ...one, mod }, one.value, one.entry);
+      } else if (!mine) await inherit(one);
     }
+    stale = seen;
     for await (const entry of pages(layout.owed)) {
       const read = decode(OwedValue, entry);
       if (!read.ok) events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
@@ -241,6 +305,7 @@ export function createKeeper(
 
   return {
     held,
+    inherit,
     bury,
     async run(stop: AbortSignal): Promise<void> {
       while (!stop.aborted) {

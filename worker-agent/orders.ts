@@ -3,6 +3,7 @@ import { claimOrder, settleOrder } from '#core/cluster/claim.ts';
 import { oneLane } from '#core/cluster/keys.ts';
 import { decode, type OrderValue, RunningValue } from '#core/cluster/records.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
+import { fits } from '#core/decide/placement.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
 import { blankRun, type Run, type Trigger } from '#core/model/run.ts';
@@ -11,6 +12,7 @@ import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Intents } from './intents.ts';
 import type { Mirror, MirroredOrder } from './mirror.ts';
 import type { Presence } from './presence.ts';
+import type { Room } from './room.ts';
 import type { Runs } from './runs.ts';
 import type { Starter } from './starter.ts';
 import type { Timeline } from './timeline.ts';
@@ -41,13 +43,13 @@ export function createOrders(
     intents: Intents;
     timeline: Timeline;
     guard: Guard;
-    hasRoom(): boolean;
+    room: Room;
     /** This worker's place for a job, whether or not the job is still there; null: not its business. */
     placeOf(job: JobId): number | null;
     replace(job: JobId, running: readonly Entry[]): void;
   },
 ) {
-  const { clock, layout, settings, mirror, presence, runs, starter, claims, intents, timeline } = deps;
+  const { clock, layout, settings, mirror, presence, runs, starter, claims, intents, timeline, room } = deps;
   const pending = new Map<string, Pending>();
   let open = false;
 
@@ -70,6 +72,11 @@ export function createOrders(
   function wake(one: Pending, at: number): void {
     one.cancelWake?.();
     one.cancelWake = timeline.at(at, () => deps.guard('order', attempt(one)));
+  }
+
+  /** Nothing is to be done soon, but perhaps to be written down. */
+  function wakeLate(one: Pending, { value }: MirroredOrder): void {
+    wake(one, Math.min(clock.now() + longestWaitMs, value.expiresAt ?? Number.POSITIVE_INFINITY));
   }
 
   async function attempt(one: Pending): Promise<void> {
@@ -99,8 +106,18 @@ export function createOrders(
     const { floor, floorWhy } = job.record;
     if (value.kind === 'catch-up' && value.next !== null && value.next <= floor)
       return settle(order, 'skipped', floorWhy === 'created' ? 'edited' : floorWhy);
-    if (!deps.hasRoom()) return wake(one, now + times.margin);
-    await claim(one, order);
+    // Who keeps the books of a job that nobody fits does not run it: it waits for somebody who does, or expires.
+    if (!fits(job.record.job, settings)) return wakeLate(one, order);
+    if (!room.has()) {
+      room.wait(one, () => deps.guard('order', attempt(one)));
+      return wakeLate(one, order);
+    }
+    const freeSlot = room.take();
+    try {
+      await claim(one, order);
+    } finally {
+      freeSlot();
+    }
   }
 
   /** Where the run goes and what it is called. */

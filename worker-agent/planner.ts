@@ -22,6 +22,7 @@ import type { Lane } from './lane.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Place } from './places.ts';
 import type { Presence } from './presence.ts';
+import type { Room } from './room.ts';
 import type { LiveRun, Runs } from './runs.ts';
 import type { Starter } from './starter.ts';
 import type { Timeline } from './timeline.ts';
@@ -40,16 +41,13 @@ export interface PlannerDeps extends AgentDeps {
   placeOf(job: MirroredJob): Place | null;
   /** A running key under my name that I know nothing of. */
   found(entry: Entry): void;
-  /** Something could not be taken on for want of room. */
-  starving(): void;
+  room: Room;
   /** Asks that the living runs of a lane be killed (overlap: replace). */
   replace(job: JobId, running: readonly Entry[]): void;
 }
 
 /** Held lanes are asked again after 1, 2, 4 .. 60 s. */
 const longestWaitMs = 60_000;
-/** Until a full disk is looked at again. */
-const fullDiskMs = 2_000;
 const pageSize = 1_000;
 
 /**
@@ -72,10 +70,9 @@ export function createPlanner(deps: PlannerDeps) {
     timeline,
     events,
     guard,
+    room,
   } = deps;
   const lanes = new Map<JobId, Lane>();
-  /** Lanes that wait for a free slot, longest first. */
-  const starved = new Set<Lane>();
   const gates = createGates({ ...deps, claim: claimAtGate, lanePlan, later: wake });
   let open = false;
   let closed = false;
@@ -133,17 +130,11 @@ export function createPlanner(deps: PlannerDeps) {
     return trim(lane.runnable ? decideLane(view) : decideUnfit(view));
   }
 
-  /** Whether another run may be taken on. */
-  function hasRoom(): boolean {
-    return runs.count() + gates.reserved() < settings.capacity && deps.ledger.hasRoom();
-  }
-
   /** Finds out what this lane does next. Cheap; called whenever something about it may have changed. */
   function plan(lane: Lane): void {
     lane.cancelWake?.();
     lane.cancelWake = null;
     if (!open || lane.busy || lanes.get(lane.job) !== lane) return;
-    starved.delete(lane);
     const job = mirror.jobs.get(lane.job);
     const verdict = job === undefined || !lane.loaded ? null : verdictOf(lane, job, clock.now());
     if (job !== undefined && verdict?.do === 'wait' && gates.stands(lane, verdict.at, job.mod)) return;
@@ -221,7 +212,7 @@ export function createPlanner(deps: PlannerDeps) {
   ): Promise<void> {
     if (presence.incarnation() === null) return wake(lane, clock.now() + times.margin);
     if (verdict.do === 'run') {
-      if (!hasRoom()) return starve(lane, verdict.instant);
+      if (!room.has()) return starve(lane, verdict.instant);
       await claim(lane, job, verdict, null);
       return;
     }
@@ -301,10 +292,9 @@ export function createPlanner(deps: PlannerDeps) {
 
   function starve(lane: Lane, instant: number): void {
     lane.held ??= instant;
-    starved.add(lane);
-    deps.starving();
-    // An end of a run is told, room on the disk is not.
-    wake(lane, clock.now() + (deps.ledger.hasRoom() ? longestWaitMs : fullDiskMs));
+    room.wait(lane, () => plan(lane));
+    // As time goes by it is not to be run any more, but to be written down.
+    wake(lane, clock.now() + longestWaitMs);
   }
 
   /** A lane's turn at its gate, ahead of the instant. */
@@ -320,6 +310,21 @@ export function createPlanner(deps: PlannerDeps) {
 
   /** Claims an instant and brings it to its start. */
   async function claim(
+    lane: Lane,
+    job: MirroredJob,
+    verdict: Extract<Verdict, { do: 'run' }>,
+    gate: Gate | null,
+  ): Promise<void> {
+    // At a gate one is taken already, but a gate does not wait for an answer that comes late.
+    const freeSlot = room.take();
+    try {
+      await claimInSlot(lane, job, verdict, gate);
+    } finally {
+      freeSlot();
+    }
+  }
+
+  async function claimInSlot(
     lane: Lane,
     job: MirroredJob,
     verdict: Extract<Verdict, { do: 'run' }>,
@@ -450,16 +455,17 @@ export function createPlanner(deps: PlannerDeps) {
     plan(lane);
   }
 
-  async function claimed(
+  function claimed(
     lane: Lane,
     job: MirroredJob,
     claim_: { run: RunId; running: RunningValue; mod: string; fence: string; owed: Run[]; gate: Gate | null },
-  ): Promise<void> {
+  ): void {
     const { run, running, mod, fence, owed, gate } = claim_;
     if (runs.knows(run)) {
       // A look at the lane was faster than the claim's own answer: it has taken it up, and may even have ended it.
       gates.leave(lane);
-      return plan(lane);
+      plan(lane);
+      return;
     }
     const one: LiveRun = runs.add({
       run,
@@ -475,7 +481,7 @@ export function createPlanner(deps: PlannerDeps) {
     const handed = gate !== null && gates.hand(lane, gate, one);
     if (!handed) gates.leave(lane);
     plan(lane);
-    if (!handed) await starter.startNow(one);
+    if (!handed) guard('start', starter.startNow(one));
   }
 
   function recordOf(lane: Lane, job: MirroredJob, { instant, until, count, state, reason }: Stretch): Run {
@@ -533,7 +539,7 @@ export function createPlanner(deps: PlannerDeps) {
     lane.cancelWake?.();
     lane.cancelWake = null;
     gates.leave(lane);
-    starved.delete(lane);
+    room.leave(lane);
   }
 
   /** Reads every cursor by pages: at a start that is one sweep and not a request a job. */
@@ -561,7 +567,6 @@ export function createPlanner(deps: PlannerDeps) {
 
   return {
     lanes,
-    hasRoom,
     /** Places every job and begins. */
     async begin(): Promise<void> {
       for (const job of mirror.jobs.keys()) place(job);
@@ -582,11 +587,6 @@ export function createPlanner(deps: PlannerDeps) {
     freed(job: JobId): void {
       const lane = lanes.get(job);
       if (lane?.held != null) plan(lane);
-      for (const hungry of starved) {
-        if (!hasRoom()) break;
-        starved.delete(hungry);
-        plan(hungry);
-      }
     },
     /** After a loss of registration, or of a clock to go by, nothing that was seen is sure. */
     reload(): void {

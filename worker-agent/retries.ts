@@ -2,10 +2,13 @@ import type { Batcher } from '#core/cluster/batch.ts';
 import { claimRetry } from '#core/cluster/claim.ts';
 import { decode, RunningValue } from '#core/cluster/records.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
+import { fits } from '#core/decide/placement.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
+import type { Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Presence } from './presence.ts';
+import type { Room } from './room.ts';
 import type { Runs, WaitingRun } from './runs.ts';
 import type { Starter } from './starter.ts';
 import type { Timeline } from './timeline.ts';
@@ -20,10 +23,10 @@ export function createRetries(
     claims: Batcher;
     timeline: Timeline;
     guard: Guard;
-    hasRoom(): boolean;
+    room: Room;
   },
 ) {
-  const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline } = deps;
+  const { clock, layout, settings, mirror, presence, runs, starter, claims, timeline, room } = deps;
   const busy = new Set<RunId>();
   let open = false;
 
@@ -62,7 +65,19 @@ export function createRetries(
   async function claim(one: WaitingRun): Promise<void> {
     const job = mirror.jobs.get(one.job);
     const incarnation = presence.incarnation();
-    if (job === undefined || incarnation === null || !deps.hasRoom()) return later(one.run);
+    if (job === undefined || incarnation === null) return later(one.run);
+    // Its job was aimed elsewhere since: who is home there takes it over.
+    if (!fits(job.record.job, settings)) return later(one.run);
+    if (!room.has()) return room.wait(one.run, () => deps.guard('retry', attempt(one.run)));
+    const freeSlot = room.take();
+    try {
+      await claimInSlot(one, job, incarnation);
+    } finally {
+      freeSlot();
+    }
+  }
+
+  async function claimInSlot(one: WaitingRun, job: MirroredJob, incarnation: Revision): Promise<void> {
     const running: RunningValue = {
       ...one.running,
       worker: settings.id,
@@ -99,7 +114,7 @@ export function createRetries(
     }
     const live = runs.add({ ...one, spec: job.record.job, running, mod: entry?.mod ?? result.revision });
     deps.events.emit({ type: 'run.claimed', run: one.run, fence: one.fence });
-    await starter.startNow(live);
+    deps.guard('start', starter.startNow(live));
   }
 
   return {

@@ -75,22 +75,35 @@ export function adopt(layout: Layout, basis: RunBasis, running: RunningValue): P
 
 /**
  * Closes a run whose owner is gone. It compares the owner's registration itself, since a mirror may be behind: an
- * owner that came back under another incarnation has adopted its runs first. No attempt follows a kill.
+ * owner that came back under another incarnation adopts its runs first. `incarnation` null: only while no registration of it stands
+ * at all. No attempt follows a kill.
  */
 export function closeDead(
   layout: Layout,
   basis: RunBasis,
-  close: { owner: string; incarnation: string; record: Run; next: Following | null; at: number; by: string },
+  close: {
+    owner: string;
+    incarnation: Revision | null;
+    record: Run;
+    next: Following | null;
+    at: number;
+    by: string;
+  },
 ): Piece {
   const key = layout.run(basis.job, basis.lane, basis.run);
   const kill = layout.kill(basis.run);
   return {
     job: basis.job,
-    ...(close.next === null ? {} : { under: close.next.running.incarnation }),
+    ...(close.next?.running.worker === close.by ? { under: close.next.running.incarnation } : {}),
     txn: {
       compare: [
         { key, target: 'mod', op: '=', revision: basis.mod },
-        { key: layout.worker(close.owner), target: 'create', op: '!=', revision: close.incarnation },
+        {
+          key: layout.worker(close.owner),
+          target: 'create',
+          op: close.incarnation === null ? '=' : '!=',
+          revision: close.incarnation ?? '0',
+        },
       ],
       then: [
         { type: 'delete', key },
