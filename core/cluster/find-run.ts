@@ -15,9 +15,9 @@ import { settleOrder } from './claim.ts';
 import type { JobStore } from './job-record.ts';
 import { getJob } from './jobs.ts';
 import { oneLane } from './keys.ts';
-import { runOfKey } from './kills.ts';
+import { runOfKey, withKill } from './kills.ts';
 import { readMany } from './read-many.ts';
-import { decode, OrderValue, OwedValue, RunningValue } from './records.ts';
+import { decode, KillValue, OrderValue, OwedValue, RunningValue } from './records.ts';
 
 /** An order of which this run has not been taken yet. */
 export interface Untaken {
@@ -51,11 +51,12 @@ export async function findRun(store: JobStore, history: History, id: RunId): Pro
   const [, orderId = '', instantPart] = /^([^.]+)(?:\.(.+))?$/.exec(cause) ?? [];
   const order = worker === null ? orderId : `${orderId}~${worker}`;
   const { layout } = store;
-  const [[running], [owed], [ordered]] = (await readMany(store.kv, [
+  const [[running], [owed], [ordered], [asked]] = (await readMany(store.kv, [
     { key: layout.run(job, lane, id) },
     { key: layout.owing(id) },
     { key: layout.order(job, order) },
-  ])) as [Entry[], Entry[], Entry[]];
+    { key: layout.kill(id) },
+  ])) as [Entry[], Entry[], Entry[], Entry[]];
 
   const key = running && decode(RunningValue, running);
   const known = await history.run(id).catch((error: unknown) => {
@@ -63,13 +64,17 @@ export async function findRun(store: JobStore, history: History, id: RunId): Pro
     if (key?.ok) return null;
     throw error;
   });
-  if (known !== null && isTerminal(known.state)) return { run: known, order: null };
-  if (key?.ok)
-    return { run: known ?? runOfKey({ run: id, lane, entry: key.entry, value: key.value }), order: null };
+  const kill = asked && decode(KillValue, asked);
+  const standing = kill?.ok ? kill.value : null;
+  if (known !== null && isTerminal(known.state)) return { run: withKill(known, standing), order: null };
+  if (key?.ok) {
+    const run = known ?? runOfKey({ run: id, lane, entry: key.entry, value: key.value });
+    return { run: withKill(run, standing), order: null };
+  }
   const owing = owed && decode(OwedValue, owed);
   // A whole Run was put there: the schema only looks at what makes it one.
   if (owing?.ok) return { run: owing.value.run as unknown as Run, order: null };
-  if (known !== null) return { run: known, order: null };
+  if (known !== null) return { run: withKill(known, standing), order: null };
   const read = ordered && decode(OrderValue, ordered);
   if (!read?.ok || attempt !== 1 || !waits(read.value, instantPart ?? null)) return null;
   const untaken = { job, id: order, value: read.value, mod: read.entry.mod };

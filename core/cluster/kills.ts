@@ -1,6 +1,6 @@
 import { type JobId, jobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { blankRun, isTerminal, type Run } from '#core/model/run.ts';
+import { blankRun, isTerminal, type Kill, type Run } from '#core/model/run.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import type { JobStore } from './job-record.ts';
 import { oneLane } from './keys.ts';
@@ -62,6 +62,22 @@ export async function askKill(
       `run: ${run} has ended already: ${known.state}${known.reason ? ` (${known.reason})` : ''}`,
     );
   throw new Refusal('run_not_found', `run: there is no living run ${JSON.stringify(run)}`);
+}
+
+/**
+ * The run with the request that stands, as far as its record does not tell yet: the worker may not have heard of it, or the record
+ * that says so may be under way. One that ended otherwise than by it is left as it is; a lost one may live, and be killed.
+ */
+export function withKill(run: Run, standing: KillValue | null): Run {
+  if (standing === null || (isTerminal(run.state) && run.state !== 'lost')) return run;
+  const { by, at, signalledAt, confirmedAt } = standing;
+  const known = run.kill ?? run.also?.kill ?? null;
+  const kill: Kill = {
+    ...{ by, requestedAt: at, certain: known?.certain ?? null },
+    signalledAt: known?.signalledAt ?? signalledAt,
+    confirmedAt: known?.confirmedAt ?? confirmedAt,
+  };
+  return { ...run, kill };
 }
 
 export interface HeldKey {

@@ -1,12 +1,11 @@
 import * as v from 'valibot';
 import { cancelOrder, type FoundRun, findRun } from '#core/cluster/find-run.ts';
-import { askKill } from '#core/cluster/kills.ts';
-import type { KillValue } from '#core/cluster/records.ts';
+import { askKill, withKill } from '#core/cluster/kills.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { jobId, parseJobId, parseRunId } from '#core/model/ids.ts';
 import { signalNames } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import type { Kill, Run } from '#core/model/run.ts';
+import type { Run } from '#core/model/run.ts';
 import { LogPart, listOf, RunView } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { checkGroup, groupsOf, storeOf } from '../deps.ts';
@@ -75,11 +74,6 @@ async function takeBack({ c, deps, caller }: Asking, { run, order }: FoundRun): 
   return taken.record;
 }
 
-function killOf(standing: KillValue): Kill {
-  const { by, at, signalledAt, confirmedAt } = standing;
-  return { by, requestedAt: at, signalledAt, confirmedAt, certain: null };
-}
-
 async function kill(asked: Asked<undefined, v.InferOutput<typeof killBody>>): Promise<Response> {
   const { c, deps, caller, body } = asked;
   const found = await runOf(asked);
@@ -96,7 +90,7 @@ async function kill(asked: Asked<undefined, v.InferOutput<typeof killBody>>): Pr
   const how = { by: caller.name, signal: body.signal, graceMs };
   const { standing, fresh } = await askKill(storeOf(deps), id, run, how);
   if (fresh) await tell();
-  return c.json(runView({ ...run, kill: run.kill ?? (standing && killOf(standing)) }), 202);
+  return c.json(runView(withKill(run, standing)), 202);
 }
 
 export const runRoutes = [

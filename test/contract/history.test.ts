@@ -25,6 +25,26 @@ historySuite(
 );
 
 describe('History on SQLite', () => {
+  it('wakes who waits for a log that another process writes', async () => {
+    const { file, clean } = tempFolder();
+    const clock = new VirtualClock();
+    const [reader, writer] = [sqliteHistory({ file, clock }), sqliteHistory({ file, clock })];
+    let woken = false;
+    const waiting = reader.waitForLog('a', 20_000, new AbortController().signal).then(() => {
+      woken = true;
+    });
+    await clock.advance(1_000);
+    assert.equal(woken, false, 'nobody has written');
+    await writer.saveLogs([chunk('a', 0, 0, 'x')]);
+    await clock.advance(200);
+    assert.equal(woken, true);
+    await waiting;
+    assert.equal((await reader.log('a', 0, 10)).data.length, 1);
+    await reader.close();
+    await writer.close();
+    clean();
+  });
+
   it('answers every list along an index that is in its order, without scan or sort', async () => {
     const history = sqliteHistory({ file: ':memory:', clock: new VirtualClock() });
     const filters: Partial<RunQuery>[] = [

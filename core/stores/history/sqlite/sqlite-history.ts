@@ -9,6 +9,7 @@ import { expiry } from './expiry.ts';
 import { historyLayout } from './layout.ts';
 import { loadsTable } from './loads-table.ts';
 import { logsTable } from './logs-table.ts';
+import { otherWriters } from './other-writers.ts';
 import { runList } from './run-list.ts';
 import { runsTable } from './runs-table.ts';
 import { searchSource } from './search-source.ts';
@@ -24,7 +25,7 @@ export type SqliteHistory = History & Pick<ReturnType<typeof runList>, 'plan'>;
 
 /**
  * The ledger, the logs and the audit in one SQLite file; `:memory:` for tests. Reference time is the host's own. Other
- * programs may read the file meanwhile. Refusals on opening are openDatabase's; a write that the disk refuses throws an
+ * processes of this host may read and write the file meanwhile. Refusals on opening are openDatabase's; a write that the disk refuses throws an
  * Error that names the file, and has saved nothing.
  */
 export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): SqliteHistory {
@@ -37,6 +38,7 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
   const expired = expiry(db);
   const loads = loadsTable(db);
   const waiting = logWaiters(clock);
+  const others = otherWriters(db, clock, waiting.wakeAll);
   let closed = false;
 
   return {
@@ -69,11 +71,12 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
       }
       return gone;
     },
-    waitForLog: waiting.wait,
+    waitForLog: (run, ms, stop) => others.during(() => waiting.wait(run, ms, stop)),
     async close() {
       if (closed) return;
       closed = true;
       waiting.wakeAll();
+      others.close();
       db.close();
     },
   };
