@@ -173,6 +173,8 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const bad = await cli(['apply', '-'], { input: 'jobs: [{name: a b, command: x}, {name: c}]' });
     assert.equal(bad.code, 1);
     assert.match(bad.err, /jobs\.0\.name: "a b"[\s\S]*jobs\.1\.command/);
+    for (const command of ['apply', 'import'])
+      assert.equal((await cli([command, '/nowhere'])).err, 'cronfleet: /nowhere is not there\n');
     const state = await cli(['runs', '--state', 'bad']);
     assert.match(
       state.err,

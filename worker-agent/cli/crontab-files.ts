@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { Refusal } from '#core/model/refusal.ts';
+import { unreadable } from './unreadable.ts';
 
 /** A table to read: what its place says of it. */
 export interface CrontabFile {
@@ -33,7 +33,7 @@ export function crontabFiles(path: string, tell: (text: string) => void): Cronta
       error.code === 'EACCES'
         ? '; read it as root (sudo), or pipe it in: crontab -l | cronfleet import -'
         : '';
-    throw new Refusal('file_unreadable', `${path} can't be read: ${error.message}${advice}`);
+    throw unreadable(path, error, advice);
   }
 }
 

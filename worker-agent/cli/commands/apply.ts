@@ -4,6 +4,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { Api } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, Usage } from '../command.ts';
 import { plain, shorten, table } from '../terminal.ts';
+import { unreadable } from '../unreadable.ts';
 
 export interface Change {
   group: string;
@@ -87,8 +88,7 @@ async function jobsIn({ terminal }: Context, file: string): Promise<unknown[]> {
   } catch (error) {
     if (error instanceof YAMLParseError || error instanceof ReferenceError)
       throw new Refusal('yaml_invalid', `${file}: ${error.message}`);
-    if (error instanceof Error && 'code' in error)
-      throw new Refusal('file_unreadable', `${file} can't be read: ${error.message}`);
+    if (error instanceof Error && 'code' in error) throw unreadable(file, error);
     throw error;
   }
   if (
