@@ -35,9 +35,12 @@ interface GatesDeps extends PlannerDeps {
   later(lane: Lane, instant: number): void;
 }
 
-/** Arming begins so early: a second, and more for a burst (about 250 wrappers a second on a small host). */
+/** Arming begins so early: a second, and more for a burst (about 250 wrappers a second on a small host, fewer on a busy one or a slow disk). */
 const armAheadMs = 1_000;
-const armPerRunMs = 4;
+const leastArmPerRunMs = 4;
+/** What the last burst took a run says of the next one, with some room. */
+const tellingRuns = 10;
+const armRoom = 1.5;
 const longestArmAheadMs = 30_000;
 /** A burst's claims and markers take time, too. */
 const leadPerRunMs = 0.5;
@@ -47,6 +50,7 @@ export function createGates(deps: GatesDeps) {
   const { clock, timeline, runner, runs, starter, presence, mirror, room } = deps;
   const gates = new Map<number, Gate>();
   const running = new Set<Promise<void>>();
+  let armPerRunMs = leastArmPerRunMs;
   let closing = false;
   let close: () => void = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -143,7 +147,10 @@ export function createGates(deps: GatesDeps) {
       plans.push(runs.planOf({ ...plan, lane: lane.lane }, gate.key));
     }
     const wanted = new Map([...gate.armed].map(([lane, { run }]) => [run, lane]));
+    const began = clock.boot();
     const results = await runner.arm(plans);
+    if (plans.length >= tellingRuns)
+      armPerRunMs = Math.max(leastArmPerRunMs, (armRoom * (clock.boot() - began)) / plans.length);
     for (const [run, refused] of results) {
       const lane = wanted.get(run);
       if (lane === undefined) continue;

@@ -23,16 +23,24 @@ if (unknown.length > 0 || found.size === 0) {
   process.exit(2);
 }
 const readme = join(projectFolder, 'README.md');
+const failed: string[] = [];
 for (const [name, { bench }] of found) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   // One after the other: two at once would measure each other.
-  const table = tableText(await bench());
-  console.log(`\n${table}`);
-  // Read anew each time: somebody may write in it during a long bench.
-  writeFileSync(readme, putTable(readFileSync(readme, 'utf8'), name, `${table}\n\n${circumstances()}`));
+  try {
+    const table = tableText(await bench());
+    console.log(`\n${table}`);
+    // Read anew each time: somebody may write in it during a long bench.
+    writeFileSync(readme, putTable(readFileSync(readme, 'utf8'), name, `${table}\n\n${circumstances()}`));
+  } catch (error) {
+    // The others measure something of their own: they go on, and its old table stays.
+    console.error(`\nbench ${name} failed:`, error);
+    failed.push(name);
+  }
 }
+if (failed.length > 0) console.error(`\nfailed: ${failed.join(', ')}`);
 // What a bench left open must not keep the numbers from being done with.
-process.exit(0);
+process.exit(failed.length > 0 ? 1 : 0);
 
 /** Without these a number says nothing. */
 function circumstances(): string {

@@ -146,7 +146,7 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
   it('ended while nobody looked: end, status and output are told', async () => {
     await killedAfter('output');
     go();
-    while (!existsSync(file('exit'))) await new Promise(setImmediate);
+    while (readFileSync(file('exit'), 'utf8') === '') await new Promise(setImmediate);
     await wrapperGone();
     const { host, found } = await next();
     assert.deepEqual([found?.phase, found?.end?.how, found?.end?.exitCode], ['ended', 'exited', 7]);
@@ -250,11 +250,13 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     assert.deepEqual([found?.end?.how, found?.end?.exitCode], ['exited', 7]);
   });
 
-  it('takes a marker that its wrapper had no time to write for no start', async () => {
-    await killedAfter('claim');
-    writeFileSync(file('started'), '');
+  it('never lets a wrapper start that was asleep when its agent died, though it had been let go', async () => {
+    await killedAfter('asleep');
     const { host, found } = await next();
     assert.equal(found?.phase, 'claimed');
+    // Only what was killed can go while it sleeps.
+    await wrapperGone();
+    assert.equal(stamps(), '');
     await startAgain(host);
   });
 

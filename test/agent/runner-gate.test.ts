@@ -198,7 +198,7 @@ describe('runner: the wrapper by itself', () => {
 
   it('is tried with at least one shell', () => assert.ok(shells.length > 0));
   for (const shell of shells)
-    it(`starts the command under ${shell.join(' ')} only if marker, go and deadline stand, and nobody was first`, async () => {
+    it(`starts the command under ${shell.join(' ')} only if marker, go and deadline stand, and its start can be noted`, async () => {
       const cases: [number, string, (dir: string, file: string) => void][] = [
         [9, 'ran by 42\nexit 9\n', (dir, file) => [claim(dir), go(file)]],
         [125, '', (_, file) => go(file)],
@@ -206,7 +206,7 @@ describe('runner: the wrapper by itself', () => {
         [125, '', (dir, file) => [writeFileSync(join(dir, 'claimed'), '42'), go(file)]],
         [125, '', (dir, file) => [claim(dir), writeFileSync(file, '')]],
         [124, '', (dir, file) => [claim(dir), go(file, -20)]],
-        [126, '', (dir, file) => [claim(dir), go(file), writeFileSync(join(dir, 'started'), '')]],
+        [126, '', (dir, file) => [claim(dir), go(file), mkdirSync(join(dir, 'started'))]],
       ];
       for (const [code, text, make] of cases) assert.deepEqual(await wrap(shell, make), [code, text]);
     });

@@ -19,7 +19,7 @@ import { Gates } from './gates.ts';
 import { climb } from './kill-ladder.ts';
 import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
-import { createProcesses, isOf, membersOf, signal } from './processes.ts';
+import { createProcesses, isOf, isStopped, membersOf, signal } from './processes.ts';
 import { RunDir } from './run-dir.ts';
 import { createWatch } from './watch.ts';
 
@@ -196,9 +196,23 @@ export function createRunner(options: RunnerOptions): Runner {
     }
   }
 
+  /**
+   * Whether a wrapper that was let go has not started yet; it is stopped then. It stands still while its marker is looked at, since killed in
+   * the very moment of its start it would take the command's status with it.
+   */
+  async function caught({ child, pid, dir }: LiveProcess): Promise<boolean> {
+    if (child === null || pid === null || dir.startedAt() !== null) return false;
+    child.kill('SIGSTOP');
+    while (child.exitCode === null && child.signalCode === null && !isStopped(pid)) await turn();
+    if (dir.startedAt() === null) return true;
+    child.kill('SIGCONT');
+    return false;
+  }
+
   /** Ends a wrapper that has not started its command, for good; false: too late. */
   async function bar(one: LiveProcess): Promise<boolean> {
-    if (one.phase === 'started' || one.phase === 'ended' || !one.dir.bar()) return false;
+    if (one.phase === 'released' && !(await caught(one))) return false;
+    if (one.phase === 'started' || one.phase === 'ended') return false;
     one.child?.kill('SIGKILL');
     await one.gone;
     return true;
@@ -206,9 +220,10 @@ export function createRunner(options: RunnerOptions): Runner {
 
   async function disarm(run: RunId): Promise<boolean> {
     const one = live.get(run);
-    if (one === undefined || one.phase === 'ended') return false;
+    // One that stands armed is not looked at: nothing may come between this and its end.
+    if (one === undefined || (one.phase === 'released' && !(await caught(one)))) return false;
     const { phase } = one;
-    if (phase === 'started' || !one.dir.bar()) return false;
+    if (phase === 'started' || phase === 'ended') return false;
     one.phase = 'ended';
     one.child?.kill('SIGKILL');
     await one.gone;
@@ -247,19 +262,15 @@ export function createRunner(options: RunnerOptions): Runner {
       if (names.length === 0) return [];
       const { processes } = ladder;
       const host = { boot, events, processes: await processes.list() };
+      // What has not started never will. A wrapper of it ends by itself as soon as it is woken; but it may be asleep.
+      for (const run of names.filter((name) => new RunDir(runsDir, name).startedAt() === null))
+        for (const { pid } of membersOf(host.processes, run, null))
+          if (isOf(run, pid)) signal(pid, 'SIGKILL');
       const all: Remains[] = [];
       await sliced(names, (name) => {
         const remains = findRun(runsDir, name, host);
         if (remains !== null) all.push(remains);
       });
-      // A barred wrapper ends by itself as soon as it is woken; but it may be asleep, and its run is armed anew soon.
-      const barred = all.filter(({ found }) => found.phase === 'armed' || found.phase === 'claimed');
-      if (barred.length > 0) {
-        const seen = await processes.list();
-        for (const { plan } of barred)
-          for (const { pid } of membersOf(seen, plan.run, null))
-            if (isOf(plan.run, pid)) signal(pid, 'SIGKILL');
-      }
       const found: FoundRun[] = [];
       await sliced(all, async (remains) => found.push(await takeUp(remains)));
       return found;

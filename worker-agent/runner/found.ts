@@ -15,8 +15,8 @@ export interface Remains {
 }
 
 /**
- * What stands in one run directory. Whoever makes `started` first, wrapper or agent, has decided: after this look, what has not started
- * never will. null: it is nobody's run, and out of the way.
+ * What stands in one run directory. Wrappers that had not started anything have been killed before this look, so what it calls armed or
+ * claimed never starts. null: it is nobody's run, and out of the way.
  */
 export function findRun(
   runsDir: string,
@@ -46,14 +46,13 @@ export function findRun(
     found: { ...known, phase, startedAt: startOf(plan, dir) },
     pid,
   });
-  const barred = dir.bar();
-  // The host went down, and what was written last may be lost: nobody can say that a claimed run has not started.
-  if (barred && claim !== null && !sameBoot) return remains('ended');
-  const pid = dir.startedBy() ?? wrapperOf(plan, host.processes);
-  if (!barred && sameBoot && pid !== null && dir.exit() === null && isOf(plan.run, pid))
-    return remains('running', pid);
-  // A marker that its maker had no time to write: it ended before it started anything.
-  if (barred || (sameBoot && dir.startedAt() === null)) return remains(claim === null ? 'armed' : 'claimed');
+  if (dir.startedAt() === null) {
+    // The host went down, and what was written last may be lost: nobody can say that a claimed run has not started.
+    if (claim !== null && !sameBoot) return remains('ended');
+    return remains(claim === null ? 'armed' : 'claimed');
+  }
+  const pid = dir.startedBy();
+  if (sameBoot && pid !== null && dir.exit() === null && isOf(plan.run, pid)) return remains('running', pid);
   // Its wrapper was shot, and what that left lives on: it is there to be ended.
   if (sameBoot && dir.exit() === null && membersOf(host.processes, plan.run, pid).length > 0)
     return remains('running');
@@ -64,13 +63,6 @@ export function findRun(
 function startOf({ instant }: RunPlan, dir: RunDir): number | null {
   const at = dir.startedAt();
   return at === null || instant === null ? at : Math.max(at, instant);
-}
-
-/** Between the making and the writing of the marker only a look at all processes tells: the one whose parent is none of the run's. */
-function wrapperOf(plan: RunPlan, processes: readonly Seen[]): number | null {
-  const members = membersOf(processes, plan.run, null);
-  const pids = new Set(members.map(({ pid }) => pid));
-  return members.find(({ pid, parent, session }) => pid === session && !pids.has(parent))?.pid ?? null;
 }
 
 /** The output of a run of an earlier life, to go on reading; null: there is none. */

@@ -39,13 +39,13 @@ function tagOf(pid: number): RunId | null {
 }
 
 /** null: it is gone, or a zombie. */
-function look(pid: number): Omit<Seen, 'tag'> | null {
+function look(pid: number): (Omit<Seen, 'tag'> & { state: string }) | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // The command's name stands in brackets and may hold anything.
-    const [state, parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const [state = '', parent, group, session] = text.slice(text.lastIndexOf(')') + 2).split(' ');
     if (state === 'Z' || state === 'X') return null;
-    return { pid, parent: Number(parent), group: Number(group), session: Number(session) };
+    return { pid, parent: Number(parent), group: Number(group), session: Number(session), state };
   } catch (error) {
     if (isCode(error, 'ENOENT', 'ESRCH')) return null;
     throw error;
@@ -63,6 +63,11 @@ export function isOf(run: RunId, pid: number): boolean {
 /** Blind to recycled pids. */
 export function isAlive(pid: number): boolean {
   return look(pid) !== null;
+}
+
+/** Whether SIGSTOP has taken hold of it: until then it may still be doing something. */
+export function isStopped(pid: number): boolean {
+  return look(pid)?.state === 'T';
 }
 
 /** Cheap, and blind to zombies and recycled pids. */

@@ -1,14 +1,4 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { RunId } from '#core/model/ids.ts';
@@ -41,13 +31,19 @@ export class RunDir {
     return join(this.path, name);
   }
 
-  /** Begins anew: what an un-armed try has left is gone. `boot` tells a later reader whether the host went down since. */
+  /**
+   * Begins anew: what an un-armed try has left is gone. `boot` tells a later reader whether the host went down since. The markers are there
+   * from now on, empty, and say something once they are written: a new file costs a disk up to a millisecond, which around an instant nobody
+   * has, and a thousand of them the whole of a second.
+   */
   create(plan: RunPlan, boot: string): void {
     rmSync(this.path, { recursive: true, force: true });
     mkdirSync(this.path, { mode: 0o700 });
     const file = this.file('run.json');
     writeFileSync(`${file}.new`, JSON.stringify({ boot, plan }), { mode: 0o600 });
     renameSync(`${file}.new`, file);
+    for (const marker of ['claimed', 'started', 'exit'] as const)
+      writeFileSync(this.file(marker), '', { mode: 0o600 });
     if (plan.job.stdin !== null) writeFileSync(this.file('stdin'), plan.job.stdin, { mode: 0o600 });
   }
 
@@ -67,7 +63,8 @@ export class RunDir {
 
   /** Neither plan nor claim nor start: an arming that a crash cut off before there was anything to run. */
   isBlank(): boolean {
-    return !(['run.json', 'claimed', 'started'] as const).some((name) => existsSync(this.file(name)));
+    if (existsSync(this.file('run.json'))) return false;
+    return this.#size('claimed') + this.#size('started') === 0;
   }
 
   exists(): boolean {
@@ -85,25 +82,10 @@ export class RunDir {
     return { fence, incarnation, claimedAt: Number(claimedAt) };
   }
 
-  /**
-   * Makes sure that the command never starts; false: it has started. A link that leads nowhere, since it is made in one step: the
-   * wrapper's noclobber refuses it, and who looks for a start through it finds none.
-   */
-  bar(): boolean {
-    try {
-      symlinkSync('barred', this.file('started'));
-      return true;
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) return true;
-      if (isCode(error, 'EEXIST')) return lstatSync(this.file('started')).isSymbolicLink();
-      throw error;
-    }
-  }
-
   /** When the wrapper began to start the command (UTC ms); null: it has not. */
   startedAt(): number | null {
     const stat = statSync(this.file('started'), { throwIfNoEntry: false });
-    // The shell makes the file, then writes it: while it is empty nothing runs yet.
+    // While it is empty nothing runs yet.
     return stat === undefined || stat.size === 0 ? null : Math.floor(stat.mtimeMs);
   }
 
@@ -157,6 +139,10 @@ export class RunDir {
     for (let n = 2; existsSync(to); n += 1) to = join(damaged, `${name.slice(0, 240)}+${n}`);
     renameSync(this.path, to);
     return to;
+  }
+
+  #size(name: Name): number {
+    return statSync(this.file(name), { throwIfNoEntry: false })?.size ?? 0;
   }
 
   #text(name: Name): string | null {

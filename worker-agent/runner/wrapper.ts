@@ -6,8 +6,8 @@
  *
  *   sh -c TEXT cronfleet RUN_DIR GO_FILE CGROUP_PROCS COMMAND...
  *
- * `started` is made with noclobber (O_EXCL): whoever makes it first, wrapper or agent, has decided whether the run starts.
- * It holds the wrapper's pid. Handlers, not ignored signals: a command inherits what is ignored, and only that.
+ * `started` and `exit` stand there empty and are written over (`<>`: without being emptied first). Once `started` holds the wrapper's pid
+ * the run has started; whoever wants it never to start stops the wrapper first and looks then. Handlers, not ignored signals: a command inherits what is ignored, and only that.
  * It ends with the command's status, which so is known to its parent though the disk be full. Its own errors go nowhere: a
  * shell would say "Terminated" into the command's output.
  */
@@ -23,12 +23,10 @@ read -r u _ </proc/uptime
 CRON_FENCE=$f
 export CRON_FENCE
 trap : HUP INT QUIT USR1 USR2 ALRM TERM
-set -C
-{ echo $$ >"$d/started"; } || exit 126
-set +C
+{ echo $$ 1<>"$d/started"; } || exit 126
 ( exec "$@" 2>&1 )
 r=$?
-echo $r >"$d/exit"
+echo $r 1<>"$d/exit"
 exit $r
 `;
 
