@@ -260,14 +260,28 @@ export function createKeeper(
       } else if (!mine) await inherit(one);
     }
     stale = seen;
-    for await (const entry of pages(layout.owed)) {
-      const read = decode(OwedValue, entry);
-      if (!read.ok) events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
-      else if (now - read.value.at > times.keeperEvery) await runs.owe([read.value.run as unknown as Run]);
-    }
+    await handOn(({ at }) => now - at > times.keeperEvery);
     await forgetOrders(now);
     await forgetKills(now);
     await forgetCursors(now);
+  }
+
+  /** Gives records that the store owes to History, of those that `which` names, to the spool once more. */
+  async function handOn(which: (owed: OwedValue) => boolean): Promise<void> {
+    for await (const entry of pages(layout.owed)) {
+      const read = decode(OwedValue, entry);
+      if (!read.ok) events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
+      else if (which(read.value)) await runs.owe([read.value.run as unknown as Run]);
+    }
+  }
+
+  async function patiently(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      // The store was away for a moment: the next sweep finds the same.
+      if (!(error instanceof KvError)) throw error;
+    }
   }
 
   async function remove(key: string, job: JobId, mod: string): Promise<void> {
@@ -308,15 +322,12 @@ export function createKeeper(
     inherit,
     bury,
     async run(stop: AbortSignal): Promise<void> {
+      const began = clock.now();
+      // What an earlier life of this agent decided in its last moments has not come into its spool any more.
+      await patiently(() => handOn(({ by, at }) => by === settings.id && at < began));
       while (!stop.aborted) {
         await sleep(clock, times.keeperEvery, stop);
-        if (stop.aborted || place('keeper') > 0) continue;
-        try {
-          await sweep(stop);
-        } catch (error) {
-          // The store was away for a moment: the next sweep finds the same.
-          if (!(error instanceof KvError)) throw error;
-        }
+        if (!stop.aborted && place('keeper') === 0) await patiently(() => sweep(stop));
       }
     },
   };
