@@ -50,20 +50,26 @@ int main(int argc, char **argv) {
 }
 `;
 
-/** Compiled by the machine's own C compiler; `missing` says that there is none. */
+/**
+ * Runs `count` shells of that line from a bare C loop; gives when it began (UTC ms). Compiled by the machine's own C compiler; `missing`
+ * says that there is none.
+ */
+export function cLoop(folder: string, count: number, line: string): { began: number } | { missing: string } {
+  writeFileSync(join(folder, 'loop.c'), program);
+  const compiled = spawnSync('cc', ['-O2', '-o', join(folder, 'loop'), join(folder, 'loop.c')], {
+    encoding: 'utf8',
+  });
+  if (compiled.error) return { missing: `no C compiler (${compiled.error.message})` };
+  if (compiled.status !== 0) throw new Error(`cc: ${compiled.stderr}`);
+  const ran = spawnSync(join(folder, 'loop'), [String(count), line], { encoding: 'utf8' });
+  if (ran.status !== 0) throw new Error(`the C loop ended with ${ran.signal ?? ran.status}: ${ran.stderr}`);
+  return { began: Number(ran.stdout) };
+}
+
 export async function cSpawnLoop(count: number): Promise<Burst | { missing: string }> {
   return await inFolder(async (folder) => {
-    writeFileSync(join(folder, 'loop.c'), program);
-    const compiled = spawnSync('cc', ['-O2', '-o', join(folder, 'loop'), join(folder, 'loop.c')], {
-      encoding: 'utf8',
-    });
-    if (compiled.error) return { missing: `no C compiler (${compiled.error.message})` };
-    if (compiled.status !== 0) throw new Error(`cc: ${compiled.stderr}`);
-    const ran = spawnSync(join(folder, 'loop'), [String(count), stampLine(stampsIn(folder))], {
-      encoding: 'utf8',
-    });
-    if (ran.status !== 0) throw new Error(`the C loop ended with ${ran.signal ?? ran.status}: ${ran.stderr}`);
-    return measure(folder, count, Number(ran.stdout));
+    const ran = cLoop(folder, count, stampLine(stampsIn(folder)));
+    return 'missing' in ran ? ran : measure(folder, count, ran.began);
   });
 }
 

@@ -13,6 +13,8 @@ export interface Stamp {
 export interface Stamper {
   job: { argv: string[] } | { command: string };
   how: string;
+  /** The same as a line for a shell that no agent started, under a run's id. */
+  line(run: string): string;
   /** All stamps so far, in the order in which they were written. */
   read(): Stamp[];
 }
@@ -51,10 +53,13 @@ export function makeStamper(dir: string): Stamper {
     encoding: 'utf8',
   });
   if (error === undefined && status !== 0) throw new Error(`cc: ${stderr}`);
+  const dated = `echo "$CRON_RUN_ID $(date +%s%N)" >> ${stamps}`;
   return {
     ...(error === undefined
       ? { job: { argv: [binary, stamps] }, how: 'by a C program' }
-      : { job: { command: `echo "$CRON_RUN_ID $(date +%s%N)" >> ${stamps}` }, how: 'by sh and date' }),
+      : { job: { command: dated }, how: 'by sh and date' }),
+    line: (run) =>
+      `CRON_RUN_ID=${run}; export CRON_RUN_ID; ${error === undefined ? `exec ${binary} ${stamps}` : dated}`,
     read: () =>
       readFileSync(stamps, 'utf8')
         .split('\n')
