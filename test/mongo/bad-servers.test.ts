@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { type Document, Long, MongoClient } from 'mongodb';
+import type { Run } from '#core/model/run.ts';
 import { HistoryError } from '#core/ports/history.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoFindings } from '#core/stores/history/mongo/findings.ts';
@@ -41,7 +42,14 @@ async function pretending(t: TestContext, of: Document, version = '8.0.0') {
     if ('hello' in command || 'ismaster' in command || 'isMaster' in command) return hello(url, of);
     if ('buildInfo' in command) return { ok: 1, version };
     if ('find' in command)
-      return { ok: 1, cursor: { id: Long.ZERO, ns: 'a.b', firstBatch: [{ _id: 'layout', v: 1 }] } };
+      return {
+        ok: 1,
+        cursor: {
+          id: Long.ZERO,
+          ns: 'a.b',
+          firstBatch: of.setName === null ? [] : [{ _id: 'layout', v: 1 }],
+        },
+      };
     return { ok: 1, n: 1, nModified: 1 };
   });
   url = fake.url;
@@ -104,8 +112,8 @@ describe('What is found about a MongoDB server', () => {
   });
 
   it('is a single server without a set', async (t) => {
-    const alone = await pretending(t, { setName: undefined, hosts: undefined });
-    assert.deepEqual((await found(`${alone.url}/x?${soon}`)).codes, ['warning history_standalone']);
+    const alone = await pretending(t, { setName: null, hosts: null });
+    assert.deepEqual((await found(`${alone.url}/x?${soon}`)).codes, ['error store_standalone']);
   });
 
   it('is a layout of a later cronfleet, which is left alone', async () => {
@@ -224,12 +232,13 @@ describe('A history whose server does not answer', () => {
 });
 
 describe('A database that is not as it was left', () => {
-  it('is made anew when somebody drops it, at the cost of one call', async () => {
+  it('is made anew within a minute of being dropped', async () => {
     const { url, name } = server.database();
-    const history = mongoHistory({ url, clock });
+    const time = new VirtualClock();
+    const history = mongoHistory({ url, clock: time });
     await history.saveRuns([run(1)]);
     await server.client.db(name).dropDatabase();
-    await history.runs({ limit: 1 }).catch((error: unknown) => isFault('unavailable', /list runs/)(error));
+    await time.advance(60_000);
     await history.saveRuns([run(2)]);
     assert.deepEqual((await history.runs({ limit: 5 })).items, [run(2)]);
     assert.ok((await server.client.db(name).collection('runs').indexes()).length > 5);
@@ -251,14 +260,17 @@ describe('A database that is not as it was left', () => {
     const history = mongoHistory({ url, clock });
     const ended = run(5, { state: 'lost', endedAt: 1 });
     await history.saveRuns([ended]);
-    const bad = { ...run(2), state: 'nonsense' } as unknown as ReturnType<typeof run>;
-    const records = [run(1), bad, run(5, { state: 'failed', endedAt: 2 }), run(3)];
+    await history.saveRuns([run(4)]);
+    const nonsense = { state: 'nonsense' as Run['state'] };
+    const bad = [run(2, nonsense), run(4, nonsense)];
+    const records = [run(1), ...bad, run(5, { state: 'failed', endedAt: 2 }), run(3)];
     for (let time = 0; time < 2; time++) {
       await assert.rejects(history.saveRuns(records), isFault('refused', /schema/));
       assert.deepEqual(
         (await history.runs({ limit: 9 })).items.map(({ id, also }) => [id, also?.state]),
         [
           [run(5).id, 'failed'],
+          [run(4).id, undefined],
           [run(3).id, undefined],
           [run(1).id, undefined],
         ],

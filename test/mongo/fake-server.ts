@@ -40,16 +40,17 @@ export async function fakeServer(
   };
 }
 
-/** What a server says of itself that is the only member of its set. */
+/** What a server says of itself that is the only member of its set; `more` otherwise, or null: not at all. */
 export function hello(url: string, more: Document = {}): Document {
   const me = url.replace('mongodb://', '');
-  return {
+  const said = {
     ...{ ok: 1, isWritablePrimary: true, ismaster: true, setName: 's', setVersion: 1, hosts: [me], me },
     ...{ minWireVersion: 0, maxWireVersion: 21, logicalSessionTimeoutMinutes: 30 },
     ...{ maxBsonObjectSize: 16_777_216, maxMessageSizeBytes: 48_000_000, maxWriteBatchSize: 100_000 },
     localTime: new Date(),
     ...more,
   };
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== null));
 }
 
 interface Command {

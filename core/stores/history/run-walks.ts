@@ -19,8 +19,8 @@ export function walksOf(query: RunQuery): RunQuery[] {
 }
 
 /**
- * The walk that is likely the shortest. Neither store is left to guess: SQLite keeps no statistics here, and MongoDB remembers
- * what was good for the first who asked. Either might go along the runs of a worker to find those that failed, say, which are few.
+ * The walk that is likely the shortest. SQLite keeps no statistics here and would guess: along the runs of a worker to find
+ * those that failed, say, which are few. MongoDB is left to try which is shortest, as it does.
  */
 export function walkedIndex({ group, name, state, worker, trigger }: RunQuery): Walk {
   const rare = state !== undefined && state !== 'succeeded';

@@ -1,9 +1,9 @@
 import type { Collection, Filter } from 'mongodb';
 import { MongoServerError } from 'mongodb';
 import type { AuditEntry, History, Page } from '#core/ports/history.ts';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { encodeCursor } from '../cursor.ts';
 import { layoutVersion } from './layout.ts';
-import { orderFrom } from './run-document.ts';
+import { orderBetween, orderFrom } from './order.ts';
 
 export interface AuditDocument {
   _id: string;
@@ -39,11 +39,10 @@ export function auditCollection(audits: Collection<AuditDocument>) {
       }
     },
     async list(query: Query): Promise<Page<AuditEntry>> {
-      const walks = walksOf(query).map(({ index, filter }) =>
+      const walks = filtersOf(query).map((filter) =>
         audits
           .find(filter)
           .sort({ order: -1 })
-          .hint(index)
           .limit(query.limit + 1)
           .toArray(),
       );
@@ -61,24 +60,14 @@ export function auditCollection(audits: Collection<AuditDocument>) {
 }
 
 /** Along the entries of a job or a person; or those of each group, and of none, which everybody sees. */
-function walksOf(query: Query): { index: string; filter: Filter<AuditDocument> }[] {
-  const { from, to, who, job, groups, cursor } = query;
-  const below: string[] = [];
-  if (to !== undefined) below.push(orderFrom(to));
-  if (cursor !== undefined) below.push(String(decodeCursor(cursor, ['string'])[0]));
-  const [lowest] = below.sort();
-  const order = {
-    ...(from === undefined ? {} : { $gte: orderFrom(from) }),
-    ...(lowest === undefined ? {} : { $lt: lowest }),
-  };
+function filtersOf({ from, to, who, job, groups, cursor }: Query): Filter<AuditDocument>[] {
   const base = {
-    ...(Object.keys(order).length === 0 ? {} : { order }),
+    order: orderBetween(from, to, cursor),
     ...(who === undefined ? {} : { who }),
     ...(job === undefined ? {} : { job }),
   };
-  const seen = groups === undefined ? undefined : [null, ...new Set(groups)];
-  const index = job !== undefined ? 'job' : who !== undefined ? 'who' : undefined;
-  if (seen === undefined) return [{ index: index ?? 'order', filter: base }];
-  if (index !== undefined) return [{ index, filter: { ...base, group: { $in: seen } } }];
-  return seen.map((group) => ({ index: 'group', filter: { ...base, group } }));
+  if (groups === undefined) return [base];
+  const seen = [null, ...new Set(groups)];
+  if (job !== undefined || who !== undefined) return [{ ...base, group: { $in: seen } }];
+  return seen.map((group) => ({ ...base, group }));
 }

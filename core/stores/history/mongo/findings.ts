@@ -1,4 +1,4 @@
-import type { Db, Document } from 'mongodb';
+import type { Db } from 'mongodb';
 import { MongoError } from 'mongodb';
 import { Refusal } from '#core/model/refusal.ts';
 import type { StoreFinding } from '#core/model/store-finding.ts';
@@ -48,7 +48,6 @@ async function serverFindings(db: Db, place: string, clock: Clock): Promise<Stor
   return [
     ...skewFindings(halfway - (hello.localTime as Date).getTime(), place),
     ...versionFindings(String(version), place),
-    ...aloneFindings(hello, place),
   ];
 }
 
@@ -74,18 +73,6 @@ function versionFindings(version: string, place: string): StoreFinding[] {
       code: 'history_version_old',
       level: 'warning',
       message: `history ${place}: is MongoDB ${version}, which is no longer maintained; update it to ${needed}.${andMinor} or later`,
-    },
-  ];
-}
-
-function aloneFindings({ setName, msg }: Document, place: string): StoreFinding[] {
-  // A router of a sharded cluster says so; all its shards are sets.
-  if (setName !== undefined || msg === 'isdbgrid') return [];
-  return [
-    {
-      code: 'history_standalone',
-      level: 'warning',
-      message: `history ${place}: is a single server and no replica set: with its disk all history is lost. Start it with --replSet, and give it two more members`,
     },
   ];
 }

@@ -39,13 +39,13 @@ const collections: readonly CollectionLayout[] = [
       // Sums over time are read along this one alone, too.
       {
         name: 'due',
-        key: { order: -1, due: 1, group: 1, state: 1, count: 1, duration: 1, late: 1 },
+        key: { order: 1, due: 1, group: 1, state: 1, count: 1, duration: 1, late: 1 },
       },
-      { name: 'group', key: { group: 1, order: -1 } },
-      { name: 'job', key: { group: 1, name: 1, order: -1 } },
-      { name: 'state', key: { state: 1, order: -1 } },
-      { name: 'worker', key: { worker: 1, order: -1 } },
-      { name: 'trigger', key: { trigger: 1, order: -1 } },
+      { name: 'group', key: { group: 1, order: 1 } },
+      { name: 'job', key: { group: 1, name: 1, order: 1 } },
+      { name: 'state', key: { state: 1, order: 1 } },
+      { name: 'worker', key: { worker: 1, order: 1 } },
+      { name: 'trigger', key: { trigger: 1, order: 1 } },
       {
         name: 'until',
         key: { group: 1, name: 1, until: 1 },
@@ -68,10 +68,10 @@ const collections: readonly CollectionLayout[] = [
     required: ['order', 'at', 'who', 'what', 'group', 'entry'],
     properties: { order: text, at: date, who: text, what: text, entry: text },
     indexes: [
-      { name: 'order', key: { order: -1 } },
-      { name: 'group', key: { group: 1, order: -1 } },
-      { name: 'job', key: { job: 1, order: -1 } },
-      { name: 'who', key: { who: 1, order: -1 } },
+      { name: 'order', key: { order: 1 } },
+      { name: 'group', key: { group: 1, order: 1 } },
+      { name: 'job', key: { job: 1, order: 1 } },
+      { name: 'who', key: { who: 1, order: 1 } },
     ],
   },
   {
@@ -87,7 +87,7 @@ const namespaceExists = 48;
 
 /**
  * Makes collections, their schemas, indexes and expiry, where that has not been done. Any number may do it at once, and again.
- * Refusal `store_newer` where a later cronfleet has been here.
+ * Refusals: `store_newer` where a later cronfleet has been here, `store_standalone` where there is no replica set.
  */
 export async function makeLayout(db: Db, place: string): Promise<void> {
   const meta = db.collection<{ _id: string; v: number }>('meta');
@@ -98,6 +98,13 @@ export async function makeLayout(db: Db, place: string): Promise<void> {
       `history ${place}: was written by a later cronfleet (layout ${made}, this one knows ${layoutVersion}); update this one`,
     );
   if (made === layoutVersion) return;
+  const { setName, msg } = await db.command({ hello: 1 });
+  // A router of a sharded cluster says so; all its shards are sets.
+  if (setName === undefined && msg !== 'isdbgrid')
+    throw new Refusal(
+      'store_standalone',
+      `history ${place}: is a single server; start it with --replSet NAME and run rs.initiate() once, one member will do: without that it has no transactions`,
+    );
   for (const { name, required, properties, indexes } of collections) {
     const validator = {
       $jsonSchema: {

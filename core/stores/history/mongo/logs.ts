@@ -31,14 +31,12 @@ export function logsCollection(logs: Collection<LogDocument>) {
     const around = logs
       .find({ run, offset: { $lte: start } }, { promoteBuffers: true })
       .sort({ offset: -1 })
-      .hint('offset')
       .limit(1)
       .toArray();
     const page = (offset: number) =>
       logs
         .find({ run, offset: { $gt: offset } }, { promoteBuffers: true })
         .sort({ offset: 1 })
-        .hint('offset')
         .limit(pagePieces)
         .toArray();
     const [first, behind] = await Promise.all([around, page(start)]);

@@ -1,5 +1,4 @@
 import type { Db } from 'mongodb';
-import { MongoServerError } from 'mongodb';
 import type { WorkerLoad } from '#core/model/worker.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
@@ -22,8 +21,8 @@ const callMs = 12_000;
 const longCallMs = 25_000;
 /** How often who waits for a log looks: another process may have written it, and live output is to be half a second late at most. */
 const lookMs = 250;
-/** An index that is named in a query is not there. */
-const badValue = 2;
+/** A database that somebody drops gets its layout back by then. */
+const layoutMs = 60_000;
 
 interface LoadDocument {
   _id: string;
@@ -48,17 +47,20 @@ export function historyIn(
   { clock, place, close }: { clock: Clock; place: string; close(): Promise<void> },
 ): History {
   const records = db.collection<RunDocument>('runs');
-  const runs = runsCollection(records);
+  const runs = runsCollection(records, db.client);
   const logs = logsCollection(db.collection<LogDocument>('logs'));
   const audits = auditCollection(db.collection<AuditDocument>('audit'));
   const loads = db.collection<LoadDocument>('workers');
   const waiting = logWaiters(clock);
   let made: Promise<void> | undefined;
+  let lookAt = 0;
   let closing: Promise<void> | undefined;
 
   /** Does `work` once the layout is there. Nothing is waited for longer than `ms`. */
   async function ask<T>(what: string, work: () => Promise<T>, ms = callMs): Promise<T> {
     if (closing !== undefined) throw new HistoryError('unavailable', `history ${place}: is closed`);
+    if (clock.boot() >= lookAt) made = undefined;
+    if (made === undefined) lookAt = clock.boot() + layoutMs;
     made ??= makeLayout(db, place).catch((error: unknown) => {
       // The next call tries again.
       made = undefined;
@@ -73,8 +75,6 @@ export function historyIn(
     try {
       return await Promise.race([made.then(work), late.promise]);
     } catch (error) {
-      // Somebody dropped the database: the next call makes the layout anew.
-      if (error instanceof MongoServerError && error.code === badValue) made = undefined;
       throw mongoError(place, what, error);
     } finally {
       cancel();

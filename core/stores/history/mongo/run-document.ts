@@ -2,6 +2,7 @@ import type { Document } from 'mongodb';
 import { blankRun, durationOf, lateMs, type Run } from '#core/model/run.ts';
 import { dueOf } from '../run-order.ts';
 import { layoutVersion } from './layout.ts';
+import { orderFrom } from './order.ts';
 
 /** What a run and its kill hold as UTC ms stands in documents as a date, for people and their tools. */
 const times = new Set([
@@ -39,15 +40,6 @@ export function runOf({ _id, v, order, due, duration, late, ...fields }: Documen
 /** A run as it will be read again: whole milliseconds, text that is Unicode. What is compared has to have been through this. */
 export function asStored(run: Run): Run {
   return runOf(documentOf(run));
-}
-
-/** What the `order` of all runs due at `dueMs` or later begins with, or is above. */
-export function orderFrom(dueMs: number): string {
-  return String(Math.max(0, Math.floor(dueMs))).padStart(16, '0');
-}
-
-export function storedAlso(also: Partial<Run>): Document {
-  return stored('also', also) as Document;
 }
 
 function stored(key: string, value: unknown): unknown {

@@ -1,9 +1,10 @@
 import type { Collection, Filter } from 'mongodb';
 import type { Run } from '#core/model/run.ts';
 import type { Page, RunQuery } from '#core/ports/history.ts';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
-import { walkedIndex, walksOf } from '../run-walks.ts';
-import { orderFrom, type RunDocument, runOf } from './run-document.ts';
+import { encodeCursor } from '../cursor.ts';
+import { walksOf } from '../run-walks.ts';
+import { orderBetween } from './order.ts';
+import { type RunDocument, runOf } from './run-document.ts';
 
 /** A page of a list of runs, newest first. */
 export async function listRuns(runs: Collection<RunDocument>, query: RunQuery): Promise<Page<Run>> {
@@ -11,7 +12,6 @@ export async function listRuns(runs: Collection<RunDocument>, query: RunQuery): 
     runs
       .find(filterOf(walk))
       .sort({ order: -1 })
-      .hint(walkedIndex(walk))
       .limit(query.limit + 1)
       .batchSize(query.limit + 1)
       .toArray(),
@@ -25,20 +25,12 @@ export async function listRuns(runs: Collection<RunDocument>, query: RunQuery): 
 }
 
 function filterOf({ group, groups, name, worker, state, trigger, from, to, cursor }: RunQuery) {
-  const below: string[] = [];
-  if (to !== undefined) below.push(orderFrom(to));
-  if (cursor !== undefined) below.push(String(decodeCursor(cursor, ['string'])[0]));
-  const [lowest] = below.sort();
-  const order = {
-    ...(from === undefined ? {} : { $gte: orderFrom(from) }),
-    ...(lowest === undefined ? {} : { $lt: lowest }),
-  };
   const among = group === undefined && groups !== undefined ? { $in: [...groups] } : group;
   const equal = Object.entries({ group: among, name, worker, state, trigger }).filter(
     ([, value]) => value !== undefined,
   );
   return {
     ...Object.fromEntries(equal),
-    ...(Object.keys(order).length === 0 ? {} : { order }),
+    order: orderBetween(from, to, cursor),
   } as Filter<RunDocument>;
 }

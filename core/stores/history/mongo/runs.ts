@@ -1,83 +1,86 @@
-import type { Collection } from 'mongodb';
-import { isTerminal, type Run, runStates } from '#core/model/run.ts';
+import type { AnyBulkWriteOperation, Collection, MongoClient } from 'mongodb';
+import { MongoError } from 'mongodb';
+import type { Run } from '#core/model/run.ts';
 import { HistoryError } from '#core/ports/history.ts';
 import { keepFirst } from '../keep-first.ts';
-import { unwritten } from './mongo-error.ts';
-import { asStored, documentOf, orderFrom, type RunDocument, runOf, storedAlso } from './run-document.ts';
+import { refusalOf, unwritten } from './mongo-error.ts';
+import { orderFrom } from './order.ts';
+import { asStored, documentOf, type RunDocument, runOf } from './run-document.ts';
+import { inTransaction } from './transaction.ts';
 
-const open = runStates.filter((state) => !isTerminal(state));
 /** Others may write the same records meanwhile. Each round at least one of all who do gets through. */
 const mostRounds = 20;
 /** How many short queries are under way at once. */
 const atOnce = 16;
 
+type Records = ReadonlyMap<string, readonly Run[]>;
+
 /** The ledger: one document a run. */
-export function runsCollection(runs: Collection<RunDocument>) {
-  /**
-   * Writes what these records come to where History holds none or an open one, which the server itself judges. Answers which
-   * it did not write: `ended`, which have ended there, and the error about those that it will not take.
-   */
-  async function put(
-    records: ReadonlyMap<string, readonly Run[]>,
-  ): Promise<{ ended: string[]; refused: Error | null }> {
+export function runsCollection(runs: Collection<RunDocument>, client: MongoClient) {
+  /** Writes those that are new, all in one; answers the ids of which History holds something, and the error about those it won't take. */
+  async function insert(records: Records): Promise<{ there: string[]; refused: unknown }> {
     const ids = [...records.keys()];
-    const operations = [...records].map(([id, all]) => ({
-      replaceOne: {
-        filter: { _id: id, state: { $in: open } },
-        // Or it might look through all that are open.
-        hint: '_id_',
-        // Without _id: that comes from the filter.
-        replacement: withoutId(documentOf(fold(null, all))),
-        // A terminal record does not fit the filter, so the insert in its stead finds its _id taken.
-        upsert: true,
-      },
-    }));
     try {
-      await runs.bulkWrite(operations, { ordered: false });
-      return { ended: [], refused: null };
+      await runs.insertMany(
+        [...records.values()].map((all) => documentOf(fold(null, all))),
+        { ordered: false },
+      );
+      return { there: [], refused: null };
     } catch (error) {
       const { there, refused } = unwritten(error);
-      return { ended: there.flatMap((index) => ids[index] ?? []), refused };
+      return { there: there.flatMap((index) => ids[index] ?? []), refused };
     }
   }
 
-  /** The rest of `records`: puts into a record that has ended what comes later; answers what has not ended after all. */
-  async function putBeside(
-    records: ReadonlyMap<string, readonly Run[]>,
+  /** Has what History holds of these go on as keep-first says, all or none. Answers those of which it holds nothing any more. */
+  async function change(records: Records, ids: readonly string[]): Promise<string[]> {
+    const gone = new Set(ids);
+    await inTransaction(client, async (session) => {
+      const changed: AnyBulkWriteOperation<RunDocument>[] = [];
+      for (const document of await runs.find({ _id: { $in: [...ids] } }, { session }).toArray()) {
+        const before = runOf(document);
+        gone.delete(before.id);
+        const { _id, ...replacement } = documentOf(fold(before, records.get(before.id) ?? []));
+        const isSame = JSON.stringify(runOf({ _id, ...replacement })) === JSON.stringify(before);
+        if (!isSame) changed.push({ replaceOne: { filter: { _id }, replacement } });
+      }
+      if (changed.length > 0) await runs.bulkWrite(changed, { session, ordered: false });
+    });
+    return [...gone];
+  }
+
+  /** That; where the server will not take one of them, the others all the same. */
+  async function changeWhatMay(
+    records: Records,
     ids: readonly string[],
-  ): Promise<Map<string, readonly Run[]>> {
-    const left = new Map(ids.map((id) => [id, records.get(id) ?? []] as const));
-    // What was just written may not have reached a majority, and is there all the same.
-    const held = runs.find({ _id: { $in: [...ids] } }, { readConcern: { level: 'local' } });
-    const updates: { updateOne: { filter: { _id: string }; update: object } }[] = [];
-    for (const document of await held.toArray()) {
-      const before = runOf(document);
-      if (!isTerminal(before.state)) continue;
-      const { also } = fold(before, left.get(before.id) ?? []);
-      left.delete(before.id);
-      // A later one stands as it is, whoever put it there: `also` is made of this record and the last that came.
-      if (also !== null && also !== before.also)
-        updates.push({
-          updateOne: { filter: { _id: before.id }, update: { $set: { also: storedAlso(also) } } },
-        });
+  ): Promise<{ gone: string[]; refused: unknown }> {
+    try {
+      return { gone: await change(records, ids), refused: null };
+    } catch (error) {
+      if (!(error instanceof MongoError) || refusalOf(error) === undefined) throw error;
+      if (ids.length <= 1) return { gone: [], refused: error };
+      const gone: string[] = [];
+      for (const id of ids) gone.push(...(await changeWhatMay(records, [id])).gone);
+      return { gone, refused: error };
     }
-    if (updates.length > 0) await runs.bulkWrite(updates, { ordered: false });
-    return left;
   }
 
   return {
     async save(records: readonly Run[]): Promise<void> {
-      let problem: Error | null = null;
-      let left: Map<string, readonly Run[]> = Map.groupBy(records.map(asStored), ({ id }) => id);
+      let problem: unknown = null;
+      let left: Records = Map.groupBy(records.map(asStored), ({ id }) => id);
       for (let round = 0; left.size > 0; round++) {
         if (round === mostRounds)
           throw new HistoryError(
             'unavailable',
             `${left.size} records change while they are saved; try again`,
           );
-        const { ended, refused } = await put(left);
-        left = ended.length === 0 ? new Map() : await putBeside(left, ended);
+        const { there, refused } = await insert(left);
         problem ??= refused;
+        if (there.length === 0) break;
+        const { gone, refused: alsoRefused } = await changeWhatMay(left, there);
+        problem ??= alsoRefused;
+        left = new Map(gone.map((id) => [id, left.get(id) ?? []]));
       }
       // What the server will not take keeps nothing else from being saved.
       if (problem !== null) throw problem;
@@ -95,12 +98,10 @@ export function runsCollection(runs: Collection<RunDocument>) {
             order: { $gte: orderFrom(instant), $lt: orderFrom(instant + 1) },
           })
           .sort({ order: -1 })
-          .hint('job')
           .toArray(),
         runs
           .find({ group, name, until: { $gte: at }, instant: { $lt: at } })
           .sort({ until: 1 })
-          .hint('until')
           .limit(5)
           .toArray(),
       ]);
@@ -110,12 +111,7 @@ export function runsCollection(runs: Collection<RunDocument>) {
       const found = new Map<string, Run>();
       const last = async (job: string) => {
         const [group = '', name = ''] = job.split('/');
-        const [document] = await runs
-          .find({ group, name })
-          .sort({ order: -1 })
-          .hint('job')
-          .limit(1)
-          .toArray();
+        const [document] = await runs.find({ group, name }).sort({ order: -1 }).limit(1).toArray();
         return [job, document] as const;
       };
       for (let from = 0; from < jobs.length; from += atOnce)
@@ -131,8 +127,4 @@ function fold(held: Run | null, records: readonly Run[]): Run {
   const end = records.reduce((before: Run | null, next) => keepFirst(before, next) ?? before, held);
   if (end === null) throw new Error('expected at least one record');
   return end;
-}
-
-function withoutId({ _id, ...rest }: RunDocument): Omit<RunDocument, '_id'> {
-  return rest;
 }

@@ -2,7 +2,8 @@ import type { Collection } from 'mongodb';
 import type { History } from '#core/ports/history.ts';
 import type { SearchSource } from '../log-search.ts';
 import type { logsCollection } from './logs.ts';
-import { orderFrom, type RunDocument } from './run-document.ts';
+import { orderFrom } from './order.ts';
+import type { RunDocument } from './run-document.ts';
 
 const pageRuns = 200;
 
@@ -17,7 +18,6 @@ export function searchSource(
       .find({ group, name, order: { $gte: orderFrom(since), ...(below === null ? {} : { $lt: below }) } })
       .project<{ _id: string; order: string }>({ order: 1 })
       .sort({ order: -1 })
-      .hint('job')
       .limit(pageRuns)
       .toArray();
   return {

@@ -1,7 +1,8 @@
 import type { Collection } from 'mongodb';
 import type { RunState } from '#core/model/run.ts';
 import type { History, StatsBucket } from '#core/ports/history.ts';
-import { orderFrom, type RunDocument } from './run-document.ts';
+import { orderFrom } from './order.ts';
+import type { RunDocument } from './run-document.ts';
 
 interface Count<Key> {
   _id: Key;
@@ -20,10 +21,10 @@ export async function readStats(
   const step = { $floor: { $divide: [{ $subtract: [{ $toLong: '$due' }, from] }, stepMs] } };
   const ask = <Key>(more: object, key: object, n: object) =>
     runs
-      .aggregate<Count<Key>>(
-        [{ $match: { ...match, ...more } }, { $group: { _id: { step, ...key }, n: { $sum: n } } }],
-        { hint: 'due' },
-      )
+      .aggregate<Count<Key>>([
+        { $match: { ...match, ...more } },
+        { $group: { _id: { step, ...key }, n: { $sum: n } } },
+      ])
       .toArray();
   // How often each value came, not the values: of many runs most last as long as others, to the millisecond.
   const values = (field: 'duration' | 'late') =>
