@@ -72,7 +72,7 @@ export function createAgent(given: AgentDeps) {
       freed.add(job);
       planner.freed(job);
       room.freed();
-      timeline.at(clock.now(), () => {
+      timeline.in(0, () => {
         if (freed.size === 0) return;
         orders.review(new Set(freed));
         freed.clear();
@@ -140,7 +140,7 @@ export function createAgent(given: AgentDeps) {
     for (const one of died) if (one.id !== settings.id) guard('bury', keeper.bury(one, stop));
     quiet?.();
     if (died.length > 0) rerank();
-    else quiet = timeline.at(clock.now() + times.membershipQuiet, rerank);
+    else quiet = timeline.in(times.membershipQuiet, rerank);
   }
 
   /**

@@ -1,7 +1,6 @@
 import type { Batcher } from '#core/cluster/batch.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
-import type { Clock } from '#core/ports/clock.ts';
 import type { Entry, OpResult, Revision } from '#core/ports/kv.ts';
 import { type Guard, times } from './context.ts';
 import type { Timeline } from './timeline.ts';
@@ -25,17 +24,16 @@ const longestWaitMs = 60_000;
  */
 export function createIntents(deps: {
   layout: Layout;
-  clock: Clock;
   reads: Batcher;
   timeline: Timeline;
   guard: Guard;
   /** A running key under my name that I may know nothing of. */
   found(entry: Entry): void;
 }) {
-  const { layout, clock, reads, timeline, guard } = deps;
+  const { layout, reads, timeline, guard } = deps;
 
   function look(intent: Intent, waitMs: number): void {
-    timeline.at(clock.now() + waitMs, () => guard('intent', read(intent, waitMs)));
+    timeline.in(waitMs, () => guard('intent', read(intent, waitMs)));
   }
 
   async function read(intent: Intent, waitMs: number): Promise<void> {

@@ -74,9 +74,14 @@ export function createOrders(
     one.cancelWake = timeline.at(at, () => deps.guard('order', attempt(one)));
   }
 
+  function wakeIn(one: Pending, ms: number): void {
+    one.cancelWake?.();
+    one.cancelWake = timeline.in(Math.max(0, ms), () => deps.guard('order', attempt(one)));
+  }
+
   /** Nothing is to be done soon, but perhaps to be written down. */
   function wakeLate(one: Pending, { value }: MirroredOrder): void {
-    wake(one, Math.min(clock.now() + longestWaitMs, value.expiresAt ?? Number.POSITIVE_INFINITY));
+    wakeIn(one, Math.min(longestWaitMs, (value.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now()));
   }
 
   async function attempt(one: Pending): Promise<void> {
@@ -96,11 +101,11 @@ export function createOrders(
   async function pursue(one: Pending, order: MirroredOrder): Promise<void> {
     const { value } = order;
     const now = clock.now();
-    if (presence.incarnation() === null) return wake(one, now + times.margin);
+    if (presence.incarnation() === null) return wakeIn(one, times.margin);
     if (value.expiresAt !== null && now >= value.expiresAt) return settle(order, 'missed', 'expired');
     const job = mirror.jobs.get(order.job);
     const why = mayNotStart(job?.record ?? null, now, triggers[value.kind]);
-    if (why === 'paused') return wake(one, now + longestWaitMs);
+    if (why === 'paused') return wakeIn(one, longestWaitMs);
     if (job === undefined || why !== null) return settle(order, 'cancelled', why ?? 'deleted');
     // A save that changed what is due, or a pause, came after the backlog was handed over: none of it is due any more.
     const { floor, floorWhy } = job.record;
@@ -178,7 +183,7 @@ export function createOrders(
     };
     if (result.outcome === 'refused') {
       doubtful();
-      return wake(one, at + times.margin);
+      return wakeIn(one, times.margin);
     }
     let mod = result.revision;
     let fence = result.revision;
@@ -214,7 +219,7 @@ export function createOrders(
       living.length === 0
         ? times.margin
         : Math.min(one.waits === 0 ? times.margin : one.waits * 2, longestWaitMs);
-    wake(one, clock.now() + one.waits);
+    wakeIn(one, one.waits);
   }
 
   /** Ends an order that will not run (any more), with its record. */

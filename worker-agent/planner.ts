@@ -172,6 +172,11 @@ export function createPlanner(deps: PlannerDeps) {
     lane.cancelWake = timeline.at(at, () => plan(lane));
   }
 
+  function wakeIn(lane: Lane, ms: number): void {
+    lane.cancelWake?.();
+    lane.cancelWake = timeline.in(ms, () => plan(lane));
+  }
+
   /** Reads cursor and living runs of one lane, then plans it. */
   async function load(lane: Lane): Promise<void> {
     lane.busy = true;
@@ -182,7 +187,7 @@ export function createPlanner(deps: PlannerDeps) {
       lane.busy = false;
     }
     if (lane.loaded) plan(lane);
-    else wake(lane, clock.now() + times.margin);
+    else wakeIn(lane, times.margin);
   }
 
   /** Takes in what a look or a refusal has shown. */
@@ -210,7 +215,7 @@ export function createPlanner(deps: PlannerDeps) {
     job: MirroredJob,
     verdict: Exclude<Verdict, { do: 'rest' | 'wait' }>,
   ): Promise<void> {
-    if (presence.incarnation() === null) return wake(lane, clock.now() + times.margin);
+    if (presence.incarnation() === null) return wakeIn(lane, times.margin);
     if (verdict.do === 'run') {
       if (!room.has()) return starve(lane, verdict.instant);
       await claim(lane, job, verdict, null);
@@ -287,14 +292,14 @@ export function createPlanner(deps: PlannerDeps) {
   }
 
   function wakeSoon(lane: Lane): void {
-    timeline.at(clock.now() + times.margin, () => plan(lane));
+    timeline.in(times.margin, () => plan(lane));
   }
 
   function starve(lane: Lane, instant: number): void {
     lane.held ??= instant;
     room.wait(lane, () => plan(lane));
     // As time goes by it is not to be run any more, but to be written down.
-    wake(lane, clock.now() + longestWaitMs);
+    wakeIn(lane, longestWaitMs);
   }
 
   /** A lane's turn at its gate, ahead of the instant. */
@@ -413,7 +418,7 @@ export function createPlanner(deps: PlannerDeps) {
     lane.held ??= instant;
     lane.waits = Math.min(lane.waits === 0 ? times.margin : lane.waits * 2, longestWaitMs);
     gates.leave(lane);
-    wake(lane, clock.now() + lane.waits);
+    wakeIn(lane, lane.waits);
   }
 
   async function skipForOverlap(

@@ -35,7 +35,7 @@ export function createRetries(
   }
 
   function later(run: RunId): void {
-    timeline.at(clock.now() + times.margin, () => deps.guard('retry', attempt(run)));
+    timeline.in(times.margin, () => deps.guard('retry', attempt(run)));
   }
 
   /** Cancels it if it must not start any more. */

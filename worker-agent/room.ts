@@ -10,14 +10,14 @@ const fullDiskMs = 2_000;
  * asked when there is one: longest wait first, be it an instant, an order or a next attempt, so that none of them starves.
  */
 export function createRoom(
-  deps: Pick<AgentDeps, 'clock' | 'settings' | 'ledger'> & {
+  deps: Pick<AgentDeps, 'settings' | 'ledger'> & {
     runs: Pick<Runs, 'count'>;
     timeline: Timeline;
     /** Something could not be taken on for want of room. */
     starving(): void;
   },
 ) {
-  const { clock, settings, ledger, runs, timeline } = deps;
+  const { settings, ledger, runs, timeline } = deps;
   const line = new Map<unknown, () => void>();
   let taken = 0;
   let cancel: (() => void) | null = null;
@@ -38,7 +38,7 @@ export function createRoom(
 
   function look(afterMs: number): void {
     cancel?.();
-    cancel = timeline.at(clock.now() + afterMs, serve);
+    cancel = timeline.in(afterMs, serve);
   }
 
   return {

@@ -51,7 +51,7 @@ export function createStarter(
    * may come while the start that finds it unsure is still under way.
    */
   function lookAgain(one: LiveRun): void {
-    timeline.at(clock.now() + times.margin, () => {
+    timeline.in(times.margin, () => {
       if (one.phase !== 'claimed' || one.killing !== null || one.inHand) return;
       if (mine(one)) guard('resume', resume(one));
       else lookAgain(one);

@@ -20,6 +20,7 @@ export function timeline(clock: Clock) {
   let cancelTimer: (() => void) | null = null;
   let timerAt = Number.POSITIVE_INFINITY;
   let stopped = false;
+  const waits = new Set<() => void>();
 
   const before = (a: Entry, b: Entry) => a.at < b.at || (a.at === b.at && a.order < b.order);
 
@@ -84,6 +85,19 @@ export function timeline(clock: Clock) {
         entry.act = null;
       };
     },
+    /** Calls `act` once, `ms` from now by a clock that does not step: a wait is no longer for that the wall clock was set back meanwhile. */
+    in(ms: number, act: () => void): () => void {
+      if (stopped) return () => {};
+      const cancel = clock.after(ms, () => {
+        waits.delete(cancel);
+        act();
+      });
+      waits.add(cancel);
+      return () => {
+        cancel();
+        waits.delete(cancel);
+      };
+    },
     /** Resolves when the wall clock has reached `at`; at once when it has. */
     reached(at: number): Promise<void> {
       if (clock.now() >= at) return Promise.resolve();
@@ -96,6 +110,8 @@ export function timeline(clock: Clock) {
       stopped = true;
       cancelTimer?.();
       heap.length = 0;
+      for (const cancel of waits) cancel();
+      waits.clear();
     },
   };
 }

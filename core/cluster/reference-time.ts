@@ -53,7 +53,13 @@ export function referenceTime({
   let askedAt = Number.NEGATIVE_INFINITY;
   let asking: Promise<void> | null = null;
 
-  const skewMs = () => (base === null ? null : Math.round(clock.now() - (clock.boot() + base)));
+  /** The same by this host's own word when it began: as long as nobody has answered, it tells of steps at least. */
+  const assumed = clock.now() - clock.boot();
+
+  function skewMs(): number | null {
+    const offMs = Math.round(clock.now() - (clock.boot() + (base ?? assumed)));
+    return base !== null || Math.abs(offMs) > stepMs ? offMs : null;
+  }
 
   async function ask(): Promise<void> {
     const sent = clock.boot();
@@ -87,7 +93,7 @@ export function referenceTime({
       while (!stop.aborted) {
         const stepped = Math.abs((skewMs() ?? 0) - answered) > stepMs;
         // Not waited for: an answer that never comes must not hold up a stop.
-        if (stepped || clock.boot() - askedAt >= lookEveryMs) void look();
+        if (stepped || base === null || clock.boot() - askedAt >= lookEveryMs) void look();
         await sleep(clock, glanceEveryMs, stop);
       }
     },

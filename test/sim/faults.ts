@@ -20,12 +20,14 @@ export interface FaultsDeps {
   /** That of the agents' requests, and that of people's. */
   weather: Weather;
   apiWeather: Weather;
+  /** True ms of the heal. */
+  healAt: number;
   guard(what: string, work: Promise<unknown>): void;
 }
 
 /** Carries out what a scenario has planned against the fleet, and ends it all at the heal. */
 export function createFaults(deps: FaultsDeps) {
-  const { world, fleet, store, storeClock, layout, history, weather, apiWeather, guard } = deps;
+  const { world, fleet, store, storeClock, layout, history, weather, apiWeather, healAt, guard } = deps;
   /** How many of each are under way: the last to end is the end. */
   const underWay = new Map<unknown, number>();
 
@@ -111,6 +113,7 @@ export function createFaults(deps: FaultsDeps) {
         host.suspend(ms);
         break;
       case 'step':
+        fleet.note(host.id, healAt - world.time);
         host.step(ms);
         break;
       case 'leaseLoss':
@@ -167,8 +170,10 @@ export function createFaults(deps: FaultsDeps) {
       apiWeather.down = false;
       history.down = false;
       hear();
-      for (const { host, agent } of fleet.members) {
+      for (const { host, machine, agent } of fleet.members) {
         fleet.note(host.id, 0);
+        // Several are put right; one alone has no other time than its own.
+        if (fleet.members.length > 1) host.step(machine.offsetMs - host.wallOffset);
         host.diskFull = false;
         host.mend();
         host.renews = true;

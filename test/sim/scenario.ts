@@ -159,9 +159,7 @@ export function scenarioOf(chance: Chance, options: { workers: number; minutes: 
     const drawn = [...new Set(kinds)].filter(() => chance.happens(share));
     return kinds.filter((kind) => drawn.includes(kind));
   };
-  // Workers that share a store are measured against one reference time, which the simulation does not give them yet.
-  const apart: readonly FaultKind[] = workers > 1 ? ['step'] : [];
-  const faults = some(faultKinds, 0.35).filter((kind) => !apart.includes(kind));
+  const faults = some(faultKinds, 0.35);
   if (workers > 1 && chance.happens(0.3)) faults.push('drain');
   const acts = some(actKinds, 0.5);
   const often = <K>(kinds: K[], meanMs: number, last: (kind: K) => number): Planned<K>[] => {

@@ -118,7 +118,7 @@ class Simulation {
     for (const member of fleet.members) fleet.start(member);
     const trouble = createFaults({
       ...{ world, fleet, store: this.#store, storeClock: this.#storeClock, layout: this.#layout },
-      ...{ history: this.#history, weather: this.#weather, apiWeather: this.#apiWeather },
+      ...{ history: this.#history, weather: this.#weather, apiWeather: this.#apiWeather, healAt },
       guard: (what, work) => this.#guard(what, work),
     });
     for (const fault of faults)
