@@ -6,7 +6,7 @@ import type { CloudSettings } from './settings.ts';
 /** Settings that were changed hold after this long, without a deploy. */
 const freshMs = 60_000;
 /** Where a store refuses a credential, or reading fails, it is read again after this long, not by every request. */
-const againMs = 5_000;
+const againMs = 2_000;
 
 /**
  * The settings, read when first needed and again when they are old or a store refuses what they say. Where a later reading fails the

@@ -50,8 +50,11 @@ export async function makeApp(given: Partial<AppDeps> & { clock?: Clock; around?
   const { around = (kv: Kv) => kv, ...others } = given;
   const clock = given.clock ?? systemClock();
   const ids = systemIds();
-  const kv = memoryKv({ clock });
-  const history = sqliteHistory({ file: ':memory:', clock });
+  const stores = await transport().stores?.();
+  const { kv, history } = stores ?? {
+    kv: memoryKv({ clock }),
+    history: sqliteHistory({ file: ':memory:', clock }),
+  };
   const layout = layoutOf();
   const events = eventBus();
   const told: Event[] = [];
@@ -142,6 +145,7 @@ export async function makeApp(given: Partial<AppDeps> & { clock?: Clock; around?
       await kv.txn({ compare: [], then: [{ type: 'put', key, value: JSON.stringify(value) }] });
     },
     async close() {
+      if (stores !== undefined) return;
       await history.close();
       await kv.close();
     },

@@ -1,9 +1,13 @@
+import type { History } from '#core/ports/history.ts';
+import type { Kv } from '#core/ports/kv.ts';
 import type { App } from '#functions/app.ts';
 import type { AppDeps } from '#functions/deps.ts';
 
 /** How a request gets to the application, and what the way there lets through. */
 export interface Transport {
   deps: Partial<AppDeps>;
+  /** Stores that are empty, where those of this process are not what the application has; whoever gives them closes them. */
+  stores?(): Promise<{ kv: Kv; history: History }>;
   send(app: App, path: string, init: RequestInit): Promise<Response>;
 }
 

@@ -32,6 +32,12 @@ export const rings: readonly Ring[] = [
     concurrency: 1,
     missing: missingMongo,
   },
+  {
+    name: 'cloud',
+    about: 'the functions as they ship, on real stores',
+    concurrency: 1,
+    missing: async () => (await missingEtcd()) ?? (await missingMongo()),
+  },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
   { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
   { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
