@@ -33,11 +33,12 @@ export async function clusterForFile(options: ClusterOptions): Promise<Cluster> 
 }
 
 /** A connection in the clear unless options say otherwise. */
-export function connect(endpoints: string, options: Partial<EtcdOptions> = {}): EtcdKv {
-  return new EtcdKv(
-    { ...readEtcdUrl(`etcd://${endpoints}`), ...options },
-    { clock: systemClock(), chance: Math.random },
-  );
+export function connect(
+  endpoints: string,
+  options: Partial<EtcdOptions> = {},
+  chance: () => number = Math.random,
+): EtcdKv {
+  return new EtcdKv({ ...readEtcdUrl(`etcd://${endpoints}`), ...options }, { clock: systemClock(), chance });
 }
 
 /** What `kvSuite` wants, on a server that nobody else writes to: an empty prefix, and revisions from 1. */

@@ -18,11 +18,9 @@ const refused =
 const ahead = (message: string): Fault => ({ kind: 'final', error: new RangeError(message) });
 const token = (message: string): Fault => ({ kind: 'token', message });
 const notDone = (message: string): Fault => ({ kind: 'away', sure: true, message });
-const full = (message: string): Fault => ({
-  kind: 'away',
-  sure: true,
-  message: `${message}; it takes no writes until it is compacted, defragmented and its alarm disarmed`,
-});
+const busy = refused('unavailable');
+const full = (message: string): Fault =>
+  busy(`${message}; it takes no writes until it is compacted, defragmented and its alarm disarmed`);
 
 /**
  * Texts of etcd's api/v3rpc/rpctypes/error.go, which are part of its interface, and of grpc-js (picker and resolver) where a call
@@ -37,7 +35,7 @@ const rules: readonly Rule[] = [
   [status.INVALID_ARGUMENT, /too many operations|request is too large/, refused('too_large')],
   [status.RESOURCE_EXHAUSTED, /grpc: received message larger/, refused('too_large')],
   [status.RESOURCE_EXHAUSTED, /database space exceeded/, full],
-  [status.RESOURCE_EXHAUSTED, /too many requests/, notDone],
+  [status.RESOURCE_EXHAUSTED, /too many requests/, busy],
   [status.UNAUTHENTICATED, /invalid auth token/, token],
   [status.INVALID_ARGUMENT, /auth store is old|user name is empty/, token],
   [status.PERMISSION_DENIED, /./, refused('forbidden')],

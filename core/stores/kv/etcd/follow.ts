@@ -92,7 +92,7 @@ async function watch(
   stop: AbortSignal,
   tell: (event: FollowEvent) => void,
 ): Promise<End> {
-  const { stream, failed } = await members.open('Watch', 'watch');
+  const { stream, failed, close } = await members.open('Watch', 'watch');
   let over = false;
   let cancelTimer = () => {};
   let onStop = () => {};
@@ -155,7 +155,7 @@ async function watch(
     over = true;
     cancelTimer();
     stop.removeEventListener('abort', onStop);
-    stream.cancel();
+    close();
   }
 }
 

@@ -20,6 +20,15 @@ export type Stream = ClientDuplexStream<object, unknown>;
 interface Member {
   name: string;
   host: Host;
+  /** What is open to it for long. */
+  streams: Set<Stream>;
+}
+
+export interface OpenStream {
+  stream: Stream;
+  /** Says that it failed, and is told what that means. */
+  failed(error: unknown): Fault;
+  close(): void;
 }
 
 type Unary = (
@@ -78,7 +87,7 @@ export class Members {
     this.#members = options.endpoints.map((name) => {
       // One connection for all services of a member: one reason when it fails, one ping.
       const channelOverride = new Channel(name, security, channel);
-      return { name, host: new Host(name, security, { channelOverride }) };
+      return { name, host: new Host(name, security, { channelOverride }), streams: new Set() };
     });
     this.#at = Math.floor(chance() * this.#members.length);
   }
@@ -135,16 +144,21 @@ export class Members {
     });
   }
 
-  /** A stream to the present member, with how to say that it failed. Throws as a call does. */
-  async open(service: Service, method: string): Promise<{ stream: Stream; failed(error: unknown): Fault }> {
+  /** A stream to the present member, which also ends when a call finds that member away. Throws as a call does. */
+  async open(service: Service, method: string): Promise<OpenStream> {
     const { member, token, metadata } = await this.#ready();
     const stream = duplex(member.host.getServiceClient(service), method)(metadata, {});
+    member.streams.add(stream);
     return {
       stream,
       failed: (error) => {
         const fault = this.#faultOf(error, member);
         this.#after(fault, member, token);
         return fault;
+      },
+      close() {
+        member.streams.delete(stream);
+        stream.cancel();
       },
     };
   }
@@ -214,8 +228,13 @@ export class Members {
   /** What a failure changes for the calls after it: who is asked next, and whether to sign in again. */
   #after(fault: Fault, member: Member, token: Promise<string | null> | null): void {
     if (fault.kind === 'token' && this.#token === token) this.#token = null;
-    if (fault.kind === 'away' && this.#members[this.#at] === member)
-      this.#at = (this.#at + 1) % this.#members.length;
+    if (fault.kind !== 'away') return;
+    if (this.#members[this.#at] === member) this.#at = (this.#at + 1) % this.#members.length;
+    // A member that does not answer a call will not tell its followers anything either, and they would notice much later.
+    for (const stream of [...member.streams]) {
+      member.streams.delete(stream);
+      stream.destroy(cut('a call to this member failed'));
+    }
   }
 
   #faultOf(error: unknown, member: Member): Fault {

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export interface Proxy {
+  endpoint: string;
+  /** Takes nobody in, and ends who is there. */
+  block(): void;
+  open(): void;
+  /** Ends whoever is there; who comes again is taken in. */
+  cut(): void;
+  /** Whoever comes from now on is ended after so many bytes from the server. */
+  cutAfter(bytes: number): void;
+  /** Keeps every connection, and lets nothing through any more, in either direction: a half-open line. */
+  freeze(): void;
+  /** How many came in so far. */
+  connections(): number;
+  close(): Promise<void>;
+}
+
+/** A line to a server on loopback that a test may cut. */
+export async function startProxy(target: string): Promise<Proxy> {
+  const [host = '', port = ''] = target.split(':');
+  const pairs = new Set<[Socket, Socket]>();
+  let blocked = false;
+  let frozen = false;
+  let limit = Infinity;
+  let count = 0;
+  const cut = () => {
+    for (const pair of [...pairs]) for (const socket of pair) socket.destroy();
+  };
+  const server = createServer((client) => {
+    if (blocked) return client.destroy();
+    count++;
+    const upstream = connect(Number(port), host);
+    const pair: [Socket, Socket] = [client, upstream];
+    pairs.add(pair);
+    let left = limit;
+    const end = () => {
+      pairs.delete(pair);
+      for (const socket of pair) socket.destroy();
+    };
+    for (const socket of pair) socket.on('error', end).on('close', end);
+    client.on('data', (data) => {
+      if (!frozen) upstream.write(data);
+    });
+    upstream.on('data', (data) => {
+      if (frozen) return;
+      const part = data.subarray(0, Math.min(left, data.length));
+      left -= part.length;
+      client.write(part, () => {
+        if (left <= 0) end();
+      });
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    block() {
+      blocked = true;
+      cut();
+    },
+    open() {
+      blocked = false;
+      frozen = false;
+      limit = Infinity;
+    },
+    cut,
+    cutAfter(bytes) {
+      limit = bytes;
+    },
+    freeze() {
+      frozen = true;
+    },
+    connections: () => count,
+    async close() {
+      cut();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
