@@ -87,6 +87,7 @@ export interface RangeOptions {
   limit?: number;
   /** Reads as of this revision (for pages of one list); KvError `compacted` when it is gone. */
   revision?: Revision;
+  /** Without values and leases: etcd reads neither from disk for it (the lease no longer since 3.7). */
   keysOnly?: boolean;
   countOnly?: boolean;
 }

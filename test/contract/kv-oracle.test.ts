@@ -1,64 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  type Change,
-  type Compare,
-  type FollowEvent,
-  type Kv,
-  KvError,
-  type Op,
-  type Txn,
-} from '#core/ports/kv.ts';
+import { type Change, type FollowEvent, type Kv, KvError, type Txn } from '#core/ports/kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { sqliteKv } from '#core/stores/kv/sqlite/sqlite-kv.ts';
 import { effort } from '#test/effort.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { range, txn } from './kv-arbitraries.ts';
 import { PlainKv } from './plain-kv.ts';
 import { tempFolder } from './temp-folder.ts';
-
-const key = fc.constantFrom('k/a', 'k/b', 'k/c', 'k/d', 'l/a', 'l/b');
-const range = fc
-  .record({ key, end: fc.option(fc.constantFrom('k/b', 'k/c', 'k0', 'l/b', 'l0'), { nil: undefined }) })
-  .map(({ key, end }) => ({ key, ...(end !== undefined && { end }) }));
-const value = fc.constantFrom('', 'u', 'v', 'w');
-const revision = fc.nat({ max: 30 }).map(String);
-const operator = fc.constantFrom<'=' | '!=' | '<' | '>'>('=', '!=', '<', '>');
-const compare: fc.Arbitrary<Compare> = fc
-  .tuple(
-    range,
-    operator,
-    fc.oneof(
-      fc.record({
-        target: fc.constantFrom<'create' | 'mod'>('create', 'mod'),
-        revision: fc.oneof(fc.constant('0'), revision),
-      }),
-      fc.record({ target: fc.constant<'version'>('version'), version: fc.nat({ max: 3 }) }),
-      fc.record({ target: fc.constant<'value'>('value'), value }),
-    ),
-  )
-  .map(([where, op, what]) => ({ ...where, op, ...what }));
-const lease = fc.option(fc.nat({ max: 6 }).map(String), { nil: undefined, freq: 3 });
-const { txn } = fc.letrec<{ op: Op; txn: Txn }>((tie) => ({
-  op: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    fc
-      .record({ key, value, lease })
-      .map(
-        ({ key, value, lease }): Op => ({ type: 'put', key, value, ...(lease !== undefined && { lease }) }),
-      ),
-    range.map((where): Op => ({ type: 'delete', ...where })),
-    fc
-      .tuple(range, fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }))
-      .map(([where, limit]): Op => ({ type: 'range', ...where, ...(limit !== undefined && { limit }) })),
-    tie('txn').map((txn): Op => ({ type: 'txn', txn })),
-  ),
-  txn: fc.record({
-    compare: fc.array(compare, { maxLength: 2 }),
-    then: fc.array(tie('op'), { maxLength: 4 }),
-    else: fc.array(tie('op'), { maxLength: 2 }),
-  }),
-}));
 
 type Step =
   | { do: 'txn'; txns: Txn[] }

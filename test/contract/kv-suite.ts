@@ -349,7 +349,8 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
 
   describe(`Kv ${name}: ranges`, () => {
     promise('pages, counts beyond the page, and leaves out what is not wanted', async (kv) => {
-      await write(kv, ...['p/1', 'p/2', 'p/3', 'q'].map((key) => put(key)));
+      const lease = await kv.grant(60_000);
+      await write(kv, ...['p/1', 'p/2', 'p/3', 'q'].map((key) => put(key, 'v', lease)));
       const page = await kv.range(prefixRange('p/'), { limit: 2 });
       assert.deepEqual(
         [page.entries.map(({ key }) => key), page.more, page.count],
@@ -360,7 +361,10 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
       const counted = await kv.range(prefixRange('p/'), { countOnly: true });
       assert.deepEqual([counted.entries.length, counted.more, counted.count], [0, false, 3]);
       const keys = await kv.range(prefixRange('p/'), { keysOnly: true });
-      assert.deepEqual(keys.entries.map(({ key, value, mod }) => [key, value, mod])[0], ['p/1', '', '2']);
+      const bare = { key: 'p/1', value: '', create: '2', mod: '2', version: 1, lease: null };
+      assert.deepEqual({ ...keys.entries[0] }, bare);
+      const nested = await write(kv, { type: 'range', key: 'p/1', keysOnly: true });
+      assert.deepEqual(nested.results, [{ type: 'range', entries: [bare], count: 1, more: false }]);
       assert.equal((await kv.range({ key: 'q', end: 'p' })).count, 0, 'a range that ends before it begins');
       assert.equal((await kv.range({ key: 'p/1' })).count, 1);
     });

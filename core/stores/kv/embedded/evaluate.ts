@@ -120,6 +120,8 @@ export function readRange(
 ): { entries: Entry[]; count: number; more: boolean } {
   const wanted = countOnly ? 0 : limit || Infinity;
   const read = state.read(range, { limit: wanted, ...(revision !== undefined && { revision }) });
-  const entries = keysOnly ? read.entries.map((entry) => ({ ...entry, value: '' })) : read.entries;
+  const entries = keysOnly
+    ? read.entries.map((entry) => ({ ...entry, value: '', lease: null }))
+    : read.entries;
   return { entries, count: read.count, more: !countOnly && read.count > entries.length };
 }

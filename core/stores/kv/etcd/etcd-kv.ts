@@ -18,7 +18,7 @@ import { type EtcdOptions, readEtcdUrl } from './options.ts';
 import {
   entryOf,
   type Header,
-  opResult,
+  opResults,
   type RangeAnswer,
   rangeRequest,
   type TxnAnswer,
@@ -75,7 +75,7 @@ export class EtcdKv implements Kv {
       let bytes = 1;
       for (const kv of answer.kvs) {
         bytes += kv.key.length + kv.value.length;
-        entries.push(entryOf(kv));
+        entries.push(entryOf(kv, options.keysOnly));
       }
       if (options.countOnly || !answer.more || entries.length >= wanted) break;
       keys = Math.ceil(Math.min(page.mostKeys, (page.bytes * Math.max(1, answer.kvs.length)) / bytes));
@@ -99,7 +99,7 @@ export class EtcdKv implements Kv {
       succeeded: answer.succeeded,
       // Nested answers carry revision 0: only the outer header tells it.
       revision: answer.header.revision,
-      results: answer.responses.map(opResult),
+      results: opResults(answer, txn),
     };
   }
 

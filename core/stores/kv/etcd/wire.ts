@@ -94,7 +94,16 @@ function keys({ key, end }: Range): { key: Buffer; range_end?: Buffer } {
   return { key: Buffer.from(key), ...(end !== undefined && { range_end: Buffer.from(end) }) };
 }
 
-export function opResult(answer: ResponseOp): OpResult {
+/** What the operations of the branch that was taken came to. */
+export function opResults(
+  answer: Omit<TxnAnswer, 'header'>,
+  { then, else: otherwise = [] }: Txn,
+): OpResult[] {
+  const ops = answer.succeeded ? then : otherwise;
+  return answer.responses.map((response, at) => opResult(response, ops[at]));
+}
+
+function opResult(answer: ResponseOp, op: Op | undefined): OpResult {
   switch (answer.response) {
     case 'response_put':
       return { type: 'put' };
@@ -102,23 +111,26 @@ export function opResult(answer: ResponseOp): OpResult {
       return { type: 'delete', deleted: Number(answer.response_delete_range.deleted) };
     case 'response_range': {
       const { kvs, more, count } = answer.response_range;
-      return { type: 'range', entries: kvs.map(entryOf), count: Number(count), more };
+      const bare = op?.type === 'range' && op.keysOnly;
+      return { type: 'range', entries: kvs.map((kv) => entryOf(kv, bare)), count: Number(count), more };
     }
     case 'response_txn': {
-      const { succeeded, responses } = answer.response_txn;
-      return { type: 'txn', succeeded, results: responses.map(opResult) };
+      const { succeeded } = answer.response_txn;
+      const results = op?.type === 'txn' ? opResults(answer.response_txn, op.txn) : [];
+      return { type: 'txn', succeeded, results };
     }
   }
 }
 
-export function entryOf(kv: KeyValue): Entry {
+/** `bare`: of a read that asked for keys only, where 3.4 tells the lease and 3.7 does not. */
+export function entryOf(kv: KeyValue, bare = false): Entry {
   return {
     key: kv.key.toString(),
     value: kv.value.toString(),
     create: kv.create_revision,
     mod: kv.mod_revision,
     version: Number(kv.version),
-    lease: kv.lease === '0' ? null : kv.lease,
+    lease: bare || kv.lease === '0' ? null : kv.lease,
   };
 }
 
