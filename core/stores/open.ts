@@ -3,13 +3,13 @@ import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { History } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
-import type { Kv } from '#core/ports/kv.ts';
+import type { InspectableKv } from './finding.ts';
 
 /**
  * The two stores that URLs name, each driver loaded when it is first asked for. Refusals `store_url_invalid`, and whatever no
  * waiting would mend (`store_unreachable`, `store_credential_refused`, those of files); a server that is away is none.
  */
-export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>): Promise<Kv> {
+export async function openKv(url: string, clock: Clock, ids: Pick<Ids, 'chance'>): Promise<InspectableKv> {
   if (/^etcds?:/.test(url))
     return (await import('./kv/etcd/etcd-kv.ts')).openEtcd(url, { clock, chance: () => ids.chance() });
   if (url === 'memory:') return (await import('./kv/memory/memory-kv.ts')).memoryKv({ clock });

@@ -2,7 +2,6 @@ import type { Clock } from '#core/ports/clock.ts';
 import {
   type Entry,
   type FollowEvent,
-  type Kv,
   KvError,
   type LeaseId,
   type Range,
@@ -12,6 +11,8 @@ import {
   type Txn,
   type TxnResult,
 } from '#core/ports/kv.ts';
+import type { InspectableKv, StoreFinding } from '../../finding.ts';
+import { etcdFindings } from './findings.ts';
 import { follow } from './follow.ts';
 import { Members } from './members.ts';
 import { type EtcdOptions, readEtcdUrl } from './options.ts';
@@ -44,13 +45,15 @@ export async function openEtcd(url: string, world: { clock: Clock; chance: () =>
  * The Kv on etcd, by etcd3's connections and our own loops. Nothing is asked before it is needed. A write is sent to the next
  * member only where the one before surely did nothing; a read or a renewal is asked of each once.
  */
-export class EtcdKv implements Kv {
+export class EtcdKv implements InspectableKv {
   readonly members: Members;
+  readonly #options: EtcdOptions;
   readonly #clock: Clock;
   readonly #chance: () => number;
   readonly #closing = new AbortController();
 
   constructor(options: EtcdOptions, { clock, chance }: { clock: Clock; chance: () => number }) {
+    this.#options = options;
     this.#clock = clock;
     this.#chance = chance;
     this.members = new Members(options, clock, chance);
@@ -157,6 +160,10 @@ export class EtcdKv implements Kv {
     await this.members.call<{ header: Header }>({
       ...{ service: 'KV', method: 'compact', request, repeatable: false },
     });
+  }
+
+  findings(): Promise<StoreFinding[]> {
+    return etcdFindings(this.members, this.#options, this.#clock);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { credentials, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { Host } from 'etcd3/lib/connection-pool.js';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { EtcdKv } from '#core/stores/kv/etcd/etcd-kv.ts';
+import { readEtcdUrl } from '#core/stores/kv/etcd/options.ts';
+import { startCluster } from '#infra/etcd/cluster.ts';
+import { put } from '#test/contract/kv-suite.ts';
+import { clusterForFile, connect, etcds } from './servers.ts';
+
+async function codes(endpoints: string): Promise<string[]> {
+  const kv = connect(endpoints);
+  const found = await kv.findings();
+  await kv.close();
+  for (const { level, what, advice } of found) assert.equal(advice === '', level === 'ok', what);
+  // Which version is tried decides on this one.
+  return found.map(({ code }) => code).filter((code) => code !== 'etcd_roles');
+}
+
+for (const programs of await etcds())
+  describe(`Findings of etcd ${programs.version}`, async () => {
+    const three = await clusterForFile({ programs, members: 3 });
+
+    it('are none of a good one, but that an old one lets roles pass inside nested transactions', async () => {
+      const kv = connect(three.endpoints);
+      const found = await kv.findings();
+      await kv.close();
+      const old = programs.version.startsWith('3.4.');
+      assert.deepEqual(
+        found.map(({ code, level }) => `${code} ${level}`),
+        ['etcd_ok ok', ...(old ? Array.from({ length: 3 }, () => 'etcd_roles note') : [])],
+      );
+      for (const { endpoint } of three.members)
+        assert.ok(found[0]?.what.includes(`${endpoint} (${programs.version})`));
+    });
+
+    it('name the member that is away, or is no etcd', async () => {
+      const [first] = three.members;
+      assert.ok(first);
+      assert.deepEqual(await codes(`127.0.0.1:1,${three.endpoints}`), ['etcd_away']);
+      const metrics = first.metrics.replace('http://', '');
+      const kv = connect(metrics);
+      assert.deepEqual(
+        (await kv.findings()).map(({ code, what }) => [code, what.includes(metrics)]),
+        [['etcd_refused', true]],
+      );
+      await kv.close();
+    });
+
+    it('tell members of two clusters from those of one', async () => {
+      const other = await startCluster({ programs });
+      const found = await codes(`${three.endpoints},${other.endpoints}`);
+      await other.stop();
+      assert.deepEqual(found, ['etcd_clusters']);
+    });
+
+    it('tell a member without a leader', async () => {
+      const [kept, ...paused] = three.members;
+      assert.ok(kept);
+      for (const member of paused) member.pause();
+      try {
+        const kv = connect(kept.endpoint);
+        const leaderless = async () => (await kv.findings()).some(({ code }) => code === 'etcd_leader');
+        // It notices when an election has timed out.
+        while (!(await leaderless()));
+        await kv.close();
+      } finally {
+        for (const member of paused) member.resume();
+      }
+    });
+
+    it('tell that it is out of space, as does whoever wants to write; reads go on', async () => {
+      const full = await startCluster({ programs, flags: ['--quota-backend-bytes=1000000'] });
+      const kv = connect(full.endpoints);
+      const fill = async () => {
+        for (let n = 0; ; n++) await kv.txn({ compare: [], then: [put(`k${n}`, 'x'.repeat(100_000))] });
+      };
+      await assert.rejects(fill(), {
+        code: 'unavailable',
+        message: /database space exceeded; it takes no writes until/,
+      });
+      assert.equal((await kv.range({ key: 'k0' })).count, 1);
+      await kv.close();
+      assert.deepEqual(await codes(full.endpoints), ['etcd_nospace']);
+      await full.stop();
+    });
+
+    it('tell that nothing compacts it, once its history is long', async () => {
+      const one = await startCluster({ programs });
+      const kv = connect(one.endpoints);
+      let revision = '0';
+      const lane = async () => {
+        for (let n = 0; n < 100; n++) revision = (await kv.txn({ compare: [], then: [put('k')] })).revision;
+      };
+      await Promise.all(Array.from({ length: 101 }, lane));
+      assert.deepEqual(await codes(one.endpoints), ['etcd_ok', 'etcd_compaction']);
+      await kv.compact(revision);
+      assert.deepEqual(await codes(one.endpoints), ['etcd_ok']);
+      await kv.close();
+      await one.stop();
+    });
+
+    it('tell two clocks that are apart', async () => {
+      const clock = systemClock();
+      const ahead = { ...clock, now: () => clock.now() + 10_000 };
+      const kv = new EtcdKv(readEtcdUrl(`etcd://${three.endpoints}`), { clock: ahead, chance: Math.random });
+      const found = (await kv.findings()).filter(({ code }) => code === 'etcd_clock');
+      await kv.close();
+      assert.equal(found.length, 3);
+      assert.match(found[0]?.what ?? '', /are (9|10|11) s apart/);
+    });
+  });
+
+describe('Findings of an etcd that is too old', () => {
+  it('name the member, its version and what was expected', async () => {
+    const server = new Server();
+    const client = new Host('127.0.0.1:1', credentials.createInsecure()).getServiceClient('Maintenance');
+    const { service } = client.constructor as unknown as { service: ServiceDefinition };
+    server.addService(service, {
+      status: (_: unknown, answer: (error: null, value: object) => void) =>
+        answer(null, { header: { cluster_id: '1' }, version: '3.3.27', leader: '1' }),
+    });
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      ),
+    );
+    const kv = connect(`127.0.0.1:${port}`);
+    assert.deepEqual(
+      (await kv.findings())
+        .filter(({ level }) => level === 'bad')
+        .map(({ code, what }) => `${code}: ${what}`),
+      [`etcd_version: etcd at 127.0.0.1:${port} is version 3.3.27; expected 3.4 or later`],
+    );
+    await kv.close();
+    client.close();
+    server.forceShutdown();
+  });
+});
