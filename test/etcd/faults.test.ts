@@ -141,13 +141,17 @@ for (const programs of await etcds())
       const view = viewOf(kv, 'cut/');
       await view.until(() => view.lists() === 1);
       let written = 0;
-      const rounds = effort(20, 100);
+      const some = async (count: number) => {
+        for (let n = 0; n < count; n++) await write(direct, `cut/${written++}`);
+      };
+      const rounds = effort(20, 60);
       for (let round = 0; round < rounds; round++) {
         // The handshake, `created`, then events: wherever it may be cut, and sooner or later everywhere.
         proxy.cutAfter(40 + ((round * 37) % 700));
         proxy.cut();
-        const from = proxy.connections();
-        while (proxy.connections() === from) await write(direct, `cut/${written++}`);
+        await some(5);
+        await proxy.visited();
+        await some(15);
       }
       proxy.open();
       proxy.cut();

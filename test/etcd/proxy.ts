@@ -12,8 +12,8 @@ export interface Proxy {
   cutAfter(bytes: number): void;
   /** Keeps every connection, and lets nothing through any more, in either direction: a half-open line. */
   freeze(): void;
-  /** How many came in so far. */
-  connections(): number;
+  /** When somebody comes in next. */
+  visited(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,13 +24,13 @@ export async function startProxy(target: string): Promise<Proxy> {
   let blocked = false;
   let frozen = false;
   let limit = Infinity;
-  let count = 0;
+  let tellVisit = () => {};
   const cut = () => {
     for (const pair of [...pairs]) for (const socket of pair) socket.destroy();
   };
   const server = createServer((client) => {
     if (blocked) return client.destroy();
-    count++;
+    tellVisit();
     const upstream = connect(Number(port), host);
     const pair: [Socket, Socket] = [client, upstream];
     pairs.add(pair);
@@ -72,7 +72,10 @@ export async function startProxy(target: string): Promise<Proxy> {
     freeze() {
       frozen = true;
     },
-    connections: () => count,
+    visited: () =>
+      new Promise<void>((resolve) => {
+        tellVisit = resolve;
+      }),
     async close() {
       cut();
       server.close();

@@ -148,6 +148,7 @@ export class EtcdKv implements InspectableKv {
         clock: this.#clock,
         chance: this.#chance,
         list: (range) => this.range(range),
+        present: async () => (await this.range({ key: prefix }, { countOnly: true })).revision,
       },
       prefix,
       AbortSignal.any([stop, this.#closing.signal]),

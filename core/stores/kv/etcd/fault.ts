@@ -69,6 +69,11 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
   ],
   [/before secure TLS connection/, 'does not speak TLS; expected etcd:// for it, not etcds://', true],
   [
+    /Last error: Error: read ECONNRESET/,
+    'resets the connection at once; expected etcd:// where it speaks no TLS, else etcds://',
+    true,
+  ],
+  [
     /certificate required|alert bad certificate|alert unknown ca|alert number (42|48|116)/,
     'does not accept our certificate; expected cert= and key= of a client, signed by the authority that etcd trusts',
     true,

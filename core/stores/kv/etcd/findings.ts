@@ -47,6 +47,14 @@ export async function etcdFindings(
   const found: StoreFinding[] = [];
   for (const { name, answer, error } of answers) {
     if (answer) standing.push({ name, status: answer });
+    else if (/permission denied|user name is empty|auth token/.test(error))
+      found.push(
+        note(
+          'etcd_forbidden',
+          `etcd at ${name} does not tell this credential how it is`,
+          'let somebody who may look: etcdctl endpoint status, etcdctl alarm list',
+        ),
+      );
     else found.push(away(name, error));
   }
   if (standing.length === 0) return found;

@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { type Clock, sleep } from '#core/ports/clock.ts';
 import {
   type Change,
+  compareRevisions,
   type Entry,
   type FollowEvent,
   KvError,
@@ -24,6 +25,8 @@ export interface FollowDeps {
   clock: Clock;
   chance: () => number;
   list(range: Range): Promise<{ entries: Entry[]; revision: Revision }>;
+  /** Where the store is now, by its members' consent. */
+  present(): Promise<Revision>;
 }
 
 /**
@@ -32,7 +35,7 @@ export interface FollowDeps {
  * notice did before etcd 3.4.25 and 3.5.8. Lists again where what was missed is compacted.
  */
 export async function follow(
-  { members, clock, chance, list }: FollowDeps,
+  { members, clock, chance, list, present }: FollowDeps,
   prefix: string,
   stop: AbortSignal,
   see: (event: FollowEvent) => void,
@@ -59,7 +62,7 @@ export async function follow(
         if (!stop.aborted) tell({ type: 'list', entries, revision });
         continue;
       }
-      const end = await watch(members, clock, range, seen, stop, tell);
+      const end = await watch({ members, clock, present }, range, seen, stop, tell);
       if (end === 'stopped') return;
       if (clock.boot() - began > askMs) {
         pause = pauseMs.first;
@@ -85,8 +88,7 @@ type End = 'stopped' | 'compacted' | { message: string; denied: boolean };
 
 /** One stream, until it ends in whatever way. Rejects with what `tell` throws. */
 async function watch(
-  members: Members,
-  clock: Clock,
+  { members, clock, present }: Pick<FollowDeps, 'members' | 'clock' | 'present'>,
   { key, end }: Required<Range>,
   seen: Revision,
   stop: AbortSignal,
@@ -125,6 +127,13 @@ async function watch(
       stream.on('data', (answer: WatchAnswer) => {
         heard = clock.boot();
         if (over) return;
+        if (answer.created && compareRevisions(answer.header.revision, seen) < 0) {
+          // Either this member lags, and will catch up; or the store was restored from a backup without its revision being bumped, and
+          // what is written anew would be taken for old.
+          present().then((now) => {
+            if (compareRevisions(now, seen) < 0) resolve('compacted');
+          }, reject);
+        }
         if (answer.canceled) {
           if (answer.compact_revision !== '0') resolve('compacted');
           else broken(canceled(answer.cancel_reason));

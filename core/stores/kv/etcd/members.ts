@@ -107,17 +107,12 @@ export class Members {
    */
   async greet(): Promise<void> {
     const answers = await this.each('Maintenance', 'status', {});
-    if (answers.every(({ answer }) => answer === null)) {
-      const lasting = answers.flatMap(({ name, error }) => {
-        const why = explain(error);
-        return why?.lasting ? [`etcd at ${name} ${why.what}`] : [];
-      });
-      if (lasting.length > 0) throw new Refusal('store_unreachable', `kv: ${lasting.join('; ')}`);
-      return;
-    }
-    await this.#signedIn().catch((error) => {
-      if (!(error instanceof KvError)) throw error;
+    if (answers.some(({ answer }) => answer !== null)) return;
+    const lasting = answers.flatMap(({ name, error }) => {
+      const why = explain(error);
+      return why?.lasting ? [`etcd at ${name} ${why.what}`] : [];
     });
+    if (lasting.length > 0) throw new Refusal('store_unreachable', `kv: ${lasting.join('; ')}`);
   }
 
   async call<Answer>({ service, method, request, repeatable, timeoutMs }: Call): Promise<Answer> {
@@ -163,17 +158,23 @@ export class Members {
     };
   }
 
-  /** One call to each member, for what concerns each: its answer or its error. */
+  /** One call to each member, for what concerns each: its answer or its error. Refusal `store_credential_refused`. */
   async each<Answer>(
     service: Service,
     method: string,
     request: object,
   ): Promise<{ name: string; answer: Answer | null; error: string }[]> {
+    this.#checkOpen();
+    const token = await this.#signedIn().catch((error) => {
+      // Nobody is there to sign in at: each member is asked all the same, and says why itself.
+      if (!(error instanceof KvError)) throw error;
+      return null;
+    });
+    // A member tells of itself with a leader or without.
+    const metadata = metadataOf(token, false);
     return Promise.all(
       this.#members.map(async (member) => {
         try {
-          // Of itself a member tells anybody who may connect, with a leader or without.
-          const metadata = metadataOf(null, false);
           const options = this.#deadline();
           const answer = await unary<Answer>(member, service, method, request, metadata, options);
           return { name: member.name, answer, error: '' };
