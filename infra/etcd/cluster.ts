@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,8 +40,23 @@ export interface ClusterOptions {
   flags?: readonly string[];
   /** For the clients' port. */
   tls?: { ca: string; cert: string; key: string; clientCerts: boolean };
-  /** Where its data come from; left out, it is empty. */
+  /** A member's data folder; left out, one of its own. */
   data?: (member: number) => string;
+  /** Called for each member before it starts, to put something into its data folder. */
+  prepare?: (member: MemberPlan) => Promise<void>;
+  /** A member's settings file instead of flags, made from where it is to stand. */
+  configFile?: (member: MemberPlan) => string;
+}
+
+export interface MemberPlan {
+  name: string;
+  /** URLs. */
+  client: string;
+  peer: string;
+  metrics: string;
+  /** What --initial-cluster says. */
+  cluster: string;
+  data: string;
 }
 
 /** Fast failover, for tests: a new leader half a second after the old one's death instead of more than a second. */
@@ -56,35 +71,24 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const names = Array.from({ length: count }, (_, member) => `m${member + 1}`);
   const peers = names.map((name, member) => `${name}=http://127.0.0.1:${port(member, 1)}`).join(',');
   const scheme = options.tls ? 'https' : 'http';
-  const members = names.map((name, member) => {
-    const client = `${scheme}://127.0.0.1:${port(member, 0)}`;
-    const peer = `http://127.0.0.1:${port(member, 1)}`;
-    const metrics = `http://127.0.0.1:${port(member, 2)}`;
-    return memberOf({
+  const plans = names.map(
+    (name, member): MemberPlan => ({
       name,
-      endpoint: `127.0.0.1:${port(member, 0)}`,
-      peer,
-      metrics,
-      log: join(folder, `${name}.log`),
-      command: [
-        options.programs.etcd,
-        `--name=${name}`,
-        `--data-dir=${options.data?.(member) ?? join(folder, name)}`,
-        `--listen-client-urls=${client}`,
-        `--advertise-client-urls=${client}`,
-        `--listen-peer-urls=${peer}`,
-        `--initial-advertise-peer-urls=${peer}`,
-        `--listen-metrics-urls=${metrics}`,
-        `--initial-cluster=${peers}`,
-        `--initial-cluster-token=${folder}`,
-        '--logger=zap',
-        '--log-level=warn',
-        ...timing,
-        ...(options.tls ? tlsFlags(options.tls) : []),
-        ...(options.flags ?? []),
-      ],
-    });
-  });
+      client: `${scheme}://127.0.0.1:${port(member, 0)}`,
+      peer: `http://127.0.0.1:${port(member, 1)}`,
+      metrics: `http://127.0.0.1:${port(member, 2)}`,
+      cluster: peers,
+      data: options.data?.(member) ?? join(folder, name),
+    }),
+  );
+  const members = plans.map((plan) =>
+    memberOf({
+      ...plan,
+      endpoint: plan.client.replace(`${scheme}://`, ''),
+      log: join(folder, `${plan.name}.log`),
+      command: [options.programs.etcd, ...argumentsOf(plan, options)],
+    }),
+  );
   const cluster: Cluster = {
     endpoints: members.map(({ endpoint }) => endpoint).join(','),
     members,
@@ -101,7 +105,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     },
   };
   try {
-    mkdirSync(folder, { recursive: true });
+    for (const plan of plans) await options.prepare?.(plan);
     // One after the other: all at once often costs two seconds of lost elections.
     for (const member of members) await member.listening();
     for (const member of members) await member.healthy();
@@ -110,6 +114,25 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await cluster.stop();
     throw error;
   }
+}
+
+function argumentsOf(plan: MemberPlan, { tls, flags = [], configFile }: ClusterOptions): string[] {
+  if (configFile) return [`--config-file=${configFile(plan)}`];
+  return [
+    `--name=${plan.name}`,
+    `--data-dir=${plan.data}`,
+    `--listen-client-urls=${plan.client}`,
+    `--advertise-client-urls=${plan.client}`,
+    `--listen-peer-urls=${plan.peer}`,
+    `--initial-advertise-peer-urls=${plan.peer}`,
+    `--listen-metrics-urls=${plan.metrics}`,
+    `--initial-cluster=${plan.cluster}`,
+    '--logger=zap',
+    '--log-level=warn',
+    ...timing,
+    ...(tls ? tlsFlags(tls) : []),
+    ...flags,
+  ];
 }
 
 function memberOf(it: {

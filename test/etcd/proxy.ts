@@ -12,6 +12,8 @@ export interface Proxy {
   cutAfter(bytes: number): void;
   /** Keeps every connection, and lets nothing through any more, in either direction: a half-open line. */
   freeze(): void;
+  /** Whoever comes from now on reaches another server. */
+  redirect(target: string): void;
   /** When somebody comes in next. */
   visited(): Promise<void>;
   close(): Promise<void>;
@@ -19,7 +21,7 @@ export interface Proxy {
 
 /** A line to a server on loopback that a test may cut. */
 export async function startProxy(target: string): Promise<Proxy> {
-  const [host = '', port = ''] = target.split(':');
+  let [host = '', port = ''] = target.split(':');
   const pairs = new Set<[Socket, Socket]>();
   let blocked = false;
   let frozen = false;
@@ -71,6 +73,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     },
     freeze() {
       frozen = true;
+    },
+    redirect(other) {
+      [host = '', port = ''] = other.split(':');
     },
     visited: () =>
       new Promise<void>((resolve) => {
