@@ -1,5 +1,6 @@
 import type { Clock } from '#core/ports/clock.ts';
 import {
+  compareRevisions,
   type Entry,
   type FollowEvent,
   KvError,
@@ -12,6 +13,7 @@ import {
   type TxnResult,
 } from '#core/ports/kv.ts';
 import type { InspectableKv, StoreFinding } from '../../finding.ts';
+import type { Standing } from './audit.ts';
 import { etcdFindings } from './findings.ts';
 import { follow } from './follow.ts';
 import { Members } from './members.ts';
@@ -148,7 +150,7 @@ export class EtcdKv implements InspectableKv {
         clock: this.#clock,
         chance: this.#chance,
         list: (range) => this.range(range),
-        present: async () => (await this.range({ key: prefix }, { countOnly: true })).revision,
+        standing: (range, seen) => this.standing(range, seen),
       },
       prefix,
       AbortSignal.any([stop, this.#closing.signal]),
@@ -170,6 +172,17 @@ export class EtcdKv implements InspectableKv {
   async close(): Promise<void> {
     this.#closing.abort();
     this.members.close();
+  }
+
+  /** How it stands below a range, for an audit of who follows it. */
+  async standing(range: Range, seen: Revision): Promise<Standing> {
+    const newer = { min_mod_revision: String(BigInt(seen) + 1n), keys_only: true };
+    const request = { ...rangeRequest(range), ...newer };
+    const { header, count, kvs } = await this.members.call<RangeAnswer>({
+      ...{ service: 'KV', method: 'range', request, repeatable: true },
+    });
+    const mods = kvs.map(({ mod_revision }) => mod_revision).sort(compareRevisions);
+    return { revision: header.revision, count: Number(count), newest: mods.at(-1) ?? null };
   }
 
   async #page(range: Range, options: RangeOptions): Promise<RangeAnswer> {
