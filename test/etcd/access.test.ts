@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kv } from '#core/ports/kv.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
-import { openKv } from '#core/stores/open.ts';
+import { kvFindings, openKv } from '#core/stores/open.ts';
 import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { absent, nest, put } from '#test/contract/kv-suite.ts';
@@ -87,11 +87,13 @@ for (const programs of await etcds()) {
       const api = await open(urlOf('cronfleet-api', 'api-secret'));
       const worker = await open(urlOf('cronfleet-worker', 'worker-secret'));
       await checkRights(api, worker, programs.version);
-      const found = (await worker.findings?.()) ?? [];
+      const found = await kvFindings(urlOf('cronfleet-worker', 'worker-secret'), systemClock(), systemIds());
       assert.deepEqual(
-        found.filter(({ level }) => level === 'bad'),
+        found.filter(({ code }) => code !== 'etcd_roles'),
         [],
       );
+      const [refused] = await kvFindings(urlOf('cronfleet-api', 'worker-secret'), systemClock(), systemIds());
+      assert.equal(refused?.code, 'store_credential_refused');
       await Promise.all([api.close(), worker.close()]);
     });
 

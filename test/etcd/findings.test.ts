@@ -3,19 +3,19 @@ import { describe, it } from 'node:test';
 import { credentials, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { Host } from 'etcd3/lib/connection-pool.js';
 import { systemClock } from '#core/ports/system-clock.ts';
-import { EtcdKv } from '#core/stores/kv/etcd/etcd-kv.ts';
-import { readEtcdUrl } from '#core/stores/kv/etcd/options.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { kvFindings } from '#core/stores/open.ts';
 import { startCluster } from '#infra/etcd/cluster.ts';
 import { put } from '#test/contract/kv-suite.ts';
 import { clusterForFile, connect, etcds } from './servers.ts';
 
+const findings = (endpoints: string, clock = systemClock()) =>
+  kvFindings(`etcd://${endpoints}`, clock, systemIds());
+
 async function codes(endpoints: string): Promise<string[]> {
-  const kv = connect(endpoints);
-  const found = await kv.findings();
-  await kv.close();
-  for (const { level, what, advice } of found) assert.equal(advice === '', level === 'ok', what);
+  const found = await findings(endpoints);
   // Which version is tried decides on this one.
-  return found.map(({ code }) => code).filter((code) => code !== 'etcd_roles');
+  return found.filter(({ code }) => code !== 'etcd_roles').map(({ code, level }) => `${code} ${level}`);
 }
 
 for (const programs of await etcds())
@@ -23,36 +23,36 @@ for (const programs of await etcds())
     const three = await clusterForFile({ programs, members: 3 });
 
     it('are none of a good one, but that an old one lets roles pass inside nested transactions', async () => {
-      const kv = connect(three.endpoints);
-      const found = await kv.findings();
-      await kv.close();
+      const found = await findings(three.endpoints);
       const old = programs.version.startsWith('3.4.');
       assert.deepEqual(
         found.map(({ code, level }) => `${code} ${level}`),
-        ['etcd_ok ok', ...(old ? Array.from({ length: 3 }, () => 'etcd_roles note') : [])],
+        old ? Array.from({ length: 3 }, () => 'etcd_roles warning') : [],
       );
-      for (const { endpoint } of three.members)
-        assert.ok(found[0]?.what.includes(`${endpoint} (${programs.version})`));
+      for (const [at, { message }] of found.entries()) {
+        assert.ok(message.includes(three.members[at]?.endpoint ?? '?'), message);
+        assert.match(message, /is version 3\.4\.\d+, which checks no permission .*: upgrade it to 3\.5\.28/);
+      }
     });
 
-    it('name the member that is away, or is no etcd', async () => {
+    it('name the member that is away, or is no etcd, and what to do', async () => {
       const [first] = three.members;
       assert.ok(first);
-      assert.deepEqual(await codes(`127.0.0.1:1,${three.endpoints}`), ['etcd_away']);
+      assert.deepEqual(await codes(`127.0.0.1:1,${three.endpoints}`), ['etcd_away warning']);
+      assert.deepEqual(await codes('127.0.0.1:1'), ['etcd_away error']);
       const metrics = first.metrics.replace('http://', '');
-      const kv = connect(metrics);
-      assert.deepEqual(
-        (await kv.findings()).map(({ code, what }) => [code, what.includes(metrics)]),
-        [['etcd_refused', true]],
-      );
-      await kv.close();
+      const [refused] = await findings(metrics);
+      assert.deepEqual([refused?.code, refused?.level], ['etcd_refused', 'error']);
+      assert.ok(refused?.message.includes(metrics), refused?.message);
+      assert.match(refused?.message ?? '', /expected etcd's port .*: correct the URL of --kv/);
+      assert.deepEqual(await codes('a b'), ['store_url_invalid error']);
     });
 
     it('tell members of two clusters from those of one', async () => {
       const other = await startCluster({ programs });
       const found = await codes(`${three.endpoints},${other.endpoints}`);
       await other.stop();
-      assert.deepEqual(found, ['etcd_clusters']);
+      assert.deepEqual(found, ['etcd_clusters error']);
     });
 
     it('tell a member without a leader', async () => {
@@ -60,11 +60,9 @@ for (const programs of await etcds())
       assert.ok(kept);
       for (const member of paused) member.pause();
       try {
-        const kv = connect(kept.endpoint);
-        const leaderless = async () => (await kv.findings()).some(({ code }) => code === 'etcd_leader');
+        const leaderless = async () => (await codes(kept.endpoint)).includes('etcd_leader error');
         // It notices when an election has timed out.
         while (!(await leaderless()));
-        await kv.close();
       } finally {
         for (const member of paused) member.resume();
       }
@@ -82,7 +80,7 @@ for (const programs of await etcds())
       });
       assert.equal((await kv.range({ key: 'k0' })).count, 1);
       await kv.close();
-      assert.deepEqual(await codes(full.endpoints), ['etcd_nospace']);
+      assert.deepEqual(await codes(full.endpoints), ['etcd_nospace error']);
       await full.stop();
     });
 
@@ -94,9 +92,9 @@ for (const programs of await etcds())
         for (let n = 0; n < 100; n++) revision = (await kv.txn({ compare: [], then: [put('k')] })).revision;
       };
       await Promise.all(Array.from({ length: 101 }, lane));
-      assert.deepEqual(await codes(one.endpoints), ['etcd_ok', 'etcd_compaction']);
+      assert.deepEqual(await codes(one.endpoints), ['etcd_compaction warning']);
       await kv.compact(revision);
-      assert.deepEqual(await codes(one.endpoints), ['etcd_ok']);
+      assert.deepEqual(await codes(one.endpoints), []);
       await kv.close();
       await one.stop();
     });
@@ -104,11 +102,9 @@ for (const programs of await etcds())
     it('tell two clocks that are apart', async () => {
       const clock = systemClock();
       const ahead = { ...clock, now: () => clock.now() + 10_000 };
-      const kv = new EtcdKv(readEtcdUrl(`etcd://${three.endpoints}`), { clock: ahead, chance: Math.random });
-      const found = (await kv.findings()).filter(({ code }) => code === 'etcd_clock');
-      await kv.close();
+      const found = (await findings(three.endpoints, ahead)).filter(({ code }) => code === 'etcd_clock');
       assert.equal(found.length, 3);
-      assert.match(found[0]?.what ?? '', /are (9|10|11) s apart/);
+      assert.match(found[0]?.message ?? '', /are (9|10|11) s apart/);
     });
   });
 
@@ -126,14 +122,13 @@ describe('Findings of an etcd that is too old', () => {
         error ? reject(error) : resolve(port),
       ),
     );
-    const kv = connect(`127.0.0.1:${port}`);
+    const found = (await findings(`127.0.0.1:${port}`)).filter(({ level }) => level === 'error');
     assert.deepEqual(
-      (await kv.findings())
-        .filter(({ level }) => level === 'bad')
-        .map(({ code, what }) => `${code}: ${what}`),
-      [`etcd_version: etcd at 127.0.0.1:${port} is version 3.3.27; expected 3.4 or later`],
+      found.map(({ code, message }) => `${code}: ${message}`),
+      [
+        `etcd_version: etcd at 127.0.0.1:${port} is version 3.3.27; expected 3.4 or later: upgrade it, one minor version at a time`,
+      ],
     );
-    await kv.close();
     client.close();
     server.forceShutdown();
   });

@@ -1,8 +1,11 @@
+import { Refusal } from '#core/model/refusal.ts';
+import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import {
   compareRevisions,
   type Entry,
   type FollowEvent,
+  type Kv,
   KvError,
   type LeaseId,
   type Range,
@@ -12,7 +15,6 @@ import {
   type Txn,
   type TxnResult,
 } from '#core/ports/kv.ts';
-import type { InspectableKv, StoreFinding } from '../../finding.ts';
 import type { Standing } from './audit.ts';
 import { etcdFindings } from './findings.ts';
 import { follow } from './follow.ts';
@@ -43,19 +45,35 @@ export async function openEtcd(url: string, world: { clock: Clock; chance: () =>
   }
 }
 
+/** What is wrong with the etcd that a URL names. Never throws for what a server or the URL is like. */
+export async function findingsOf(
+  url: string,
+  world: { clock: Clock; chance: () => number },
+): Promise<StoreFinding[]> {
+  let kv: EtcdKv | null = null;
+  try {
+    const options = readEtcdUrl(url);
+    kv = new EtcdKv(options, world);
+    return await etcdFindings(kv.members, options, world.clock);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return [{ code: error.code, level: 'error', message: error.message }];
+  } finally {
+    await kv?.close();
+  }
+}
+
 /**
  * The Kv on etcd, by etcd3's connections and our own loops. Nothing is asked before it is needed. A write is sent to the next
  * member only where the one before surely did nothing; a read or a renewal is asked of each once.
  */
-export class EtcdKv implements InspectableKv {
+export class EtcdKv implements Kv {
   readonly members: Members;
-  readonly #options: EtcdOptions;
   readonly #clock: Clock;
   readonly #chance: () => number;
   readonly #closing = new AbortController();
 
   constructor(options: EtcdOptions, { clock, chance }: { clock: Clock; chance: () => number }) {
-    this.#options = options;
     this.#clock = clock;
     this.#chance = chance;
     this.members = new Members(options, clock, chance);
@@ -163,10 +181,6 @@ export class EtcdKv implements InspectableKv {
     await this.members.call<{ header: Header }>({
       ...{ service: 'KV', method: 'compact', request, repeatable: false },
     });
-  }
-
-  findings(): Promise<StoreFinding[]> {
-    return etcdFindings(this.members, this.#options, this.#clock);
   }
 
   async close(): Promise<void> {

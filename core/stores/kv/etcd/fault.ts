@@ -51,7 +51,7 @@ export function judge({ code, details }: Pick<ServiceError, 'code' | 'details'>,
   return rule?.[2](message) ?? { kind: 'away', sure: false, message };
 }
 
-export interface Explanation {
+interface Explanation {
   /** Continues "etcd at HOST:PORT". */
   what: string;
   /** Whether waiting cannot mend it: somebody has to change a setting. */

@@ -1,8 +1,8 @@
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
+import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { KvError } from '#core/ports/kv.ts';
-import type { StoreFinding } from '../../finding.ts';
 import { explain } from './fault.ts';
 import type { Members } from './members.ts';
 import type { EtcdOptions } from './options.ts';
@@ -34,7 +34,7 @@ const slowMs = 200;
 const clockOffMs = 2_000;
 const clockTimeoutMs = 2_000;
 
-/** Looks at each member, for a start and for `doctor`. Never throws for what a server is or says. */
+/** What is wrong with each member and the whole, for a start and for `doctor`: nothing where all is well. Refusals as at sign-in. */
 export async function etcdFindings(
   members: Members,
   options: EtcdOptions,
@@ -55,7 +55,14 @@ export async function etcdFindings(
           'let somebody who may look: etcdctl endpoint status, etcdctl alarm list',
         ),
       );
-    else found.push(away(name, error));
+    else
+      found.push(
+        away(
+          name,
+          error,
+          answers.every(({ answer }) => answer === null),
+        ),
+      );
   }
   if (standing.length === 0) return found;
   found.push(...standing.flatMap(ofMember), ...ofCluster(standing));
@@ -73,32 +80,25 @@ export async function etcdFindings(
     ...standing.map(({ name }) => ofClock(name, options, clock)),
   ]);
   found.push(...more.flat());
-  if (found.every(({ level }) => level !== 'bad')) {
-    const names = standing.map(({ name, status }) => `${name} (${status.version})`);
-    found.unshift({ code: 'etcd_ok', level: 'ok', what: `etcd answers: ${names.join(', ')}`, advice: '' });
-  }
   return found;
 }
 
 const note = (code: string, what: string, advice: string): StoreFinding => ({
-  code,
-  level: 'note',
-  what,
-  advice,
+  ...{ code, level: 'warning', message: `${what}: ${advice}` },
 });
 const bad = (code: string, what: string, advice: string): StoreFinding => ({
-  code,
-  level: 'bad',
-  what,
-  advice,
+  ...{ code, level: 'error', message: `${what}: ${advice}` },
 });
 
-function away(name: string, error: string): StoreFinding {
+/** One member of several may be away; who is refused has a mistake in the URL. */
+function away(name: string, error: string, alone: boolean): StoreFinding {
   const why = explain(error);
   const what = `etcd at ${name} ${why?.what ?? `does not answer: ${error}`}`;
-  return why?.lasting
-    ? bad('etcd_refused', what, 'correct the URL of --kv, or the certificates that it names')
-    : bad(
+  if (why?.lasting)
+    return bad('etcd_refused', what, 'correct the URL of --kv, or the certificates that it names');
+  return alone
+    ? bad('etcd_away', what, 'start it, or correct the URL of --kv')
+    : note(
         'etcd_away',
         what,
         'start it, or take it out of the URL of --kv; with most members the fleet goes on',

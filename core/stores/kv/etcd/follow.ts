@@ -24,7 +24,7 @@ const auditGraceMs = 5_000;
 /** Between streams, doubled up to the second while they fail. */
 const pauseMs = { first: 50, most: 2_000 };
 
-export interface FollowDeps {
+interface FollowDeps {
   members: Members;
   clock: Clock;
   chance: () => number;

@@ -14,8 +14,8 @@ import { KvError } from '#core/ports/kv.ts';
 import { cut, explain, type Fault, isServiceError, judge } from './fault.ts';
 import type { EtcdOptions } from './options.ts';
 
-export type Service = 'KV' | 'Lease' | 'Watch' | 'Auth' | 'Maintenance' | 'Cluster';
-export type Stream = ClientDuplexStream<object, unknown>;
+type Service = 'KV' | 'Lease' | 'Watch' | 'Auth' | 'Maintenance' | 'Cluster';
+type Stream = ClientDuplexStream<object, unknown>;
 
 interface Member {
   name: string;
@@ -24,7 +24,7 @@ interface Member {
   streams: Set<Stream>;
 }
 
-export interface OpenStream {
+interface OpenStream {
   stream: Stream;
   /** Says that it failed, and is told what that means. */
   failed(error: unknown): Fault;
@@ -54,9 +54,9 @@ const channel: ChannelOptions = {
 };
 
 /** How long one member may take to answer one call. Shorter than a lease's third, longer than an election. */
-export const attemptMs = 2_000;
+const attemptMs = 2_000;
 
-export interface Call {
+interface Call {
   service: Service;
   method: string;
   request: object;
