@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { startMongo } from '#infra/mongo/start-server.ts';
 import { buildProgram, programPath } from '#infra/scripts/build.ts';
 import { readPackage } from '#infra/scripts/sources/project-files.ts';
 
@@ -39,6 +40,41 @@ describe('what ships, alone in an empty folder', () => {
     assert.equal(status, 2);
     assert.equal(stdout, '');
     assert.match(stderr, /frobnicate/);
+  });
+
+  test('keeps its history in MongoDB, by the driver that is in the file', { timeout: 60_000 }, async () => {
+    const server = await startMongo({ folder: join(folder, 'mongo') });
+    assert.ok(!('missing' in server), 'missing' in server ? server.missing : '');
+    const up = spawn(
+      process.execPath,
+      [
+        ...[program, 'up', '--data', join(folder, 'with-mongo'), '--listen', '127.0.0.1:0'],
+        ...['--history', `${server.url}/shipped`],
+      ],
+      { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    let said = '';
+    const ended = new Promise<number | null>((resolve) => up.on('close', resolve));
+    const link = new Promise<RegExpExecArray>((resolve) => {
+      for (const stream of [up.stdout, up.stderr])
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          said += text;
+          const found = /up: (http:\S+)\/#token=(\S+)/.exec(said);
+          if (found !== null) resolve(found);
+        });
+    });
+    try {
+      const [, url, token] = await Promise.race([
+        link,
+        ended.then(() => Promise.reject(new Error(`ended before it was up: ${said}`))),
+      ]);
+      const answer = await fetch(`${url}/api/v1/runs`, { headers: { authorization: `Bearer ${token}` } });
+      assert.deepEqual(await answer.json(), { items: [], next: null });
+    } finally {
+      up.kill('SIGTERM');
+    }
+    assert.equal(await ended, 0, said);
+    await server.stop();
   });
 
   test('starts one machine, answers, tells what comes next and stops on TERM', {
