@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Kv, KvError, type TxnResult } from '#core/ports/kv.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { openKv } from '#core/stores/open.ts';
 import { absent, put } from '#test/contract/kv-suite.ts';
 import { effort } from '#test/effort.ts';
 import { startProxy } from './proxy.ts';
@@ -55,6 +58,19 @@ for (const programs of await etcds())
       }
       await view.stop();
       await Promise.all([kv.close(), direct.close()]);
+    });
+
+    it('is opened at once where one member hangs', async () => {
+      const [paused] = three.members;
+      paused?.pause();
+      try {
+        const began = performance.now();
+        const kv = await openKv(`etcd://${three.endpoints}`, systemClock(), systemIds());
+        assert.ok(performance.now() - began < 1_500);
+        await kv.close();
+      } finally {
+        paused?.resume();
+      }
     });
 
     it('reads and renews in time from a list of members of which the first hangs', async () => {

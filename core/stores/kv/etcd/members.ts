@@ -31,6 +31,12 @@ interface OpenStream {
   close(): void;
 }
 
+interface MemberAnswer<Answer> {
+  name: string;
+  answer: Answer | null;
+  error: string;
+}
+
 type Unary = (
   request: object,
   metadata: Metadata,
@@ -103,12 +109,19 @@ export class Members {
 
   /**
    * Refusal where waiting would not mend it: a port that is not etcd's, certificates that one side does not trust, a
-   * password that is wrong. Members that are merely away are nobody's mistake.
+   * password that is wrong. Members that are merely away are nobody's mistake, and the first that answers is enough.
    */
   async greet(): Promise<void> {
-    const answers = await this.each('Maintenance', 'status', {});
-    if (answers.some(({ answer }) => answer !== null)) return;
-    const lasting = answers.flatMap(({ name, error }) => {
+    const asked = await this.#askEach('Maintenance', 'status', {});
+    const one = asked.map(async (answer) => {
+      if ((await answer).answer === null) throw new Error('away');
+    });
+    const greeted = await Promise.any(one).then(
+      () => true,
+      () => false,
+    );
+    if (greeted) return;
+    const lasting = (await Promise.all(asked)).flatMap(({ name, error }) => {
       const why = explain(error);
       return why?.lasting ? [`etcd at ${name} ${why.what}`] : [];
     });
@@ -159,11 +172,15 @@ export class Members {
   }
 
   /** One call to each member, for what concerns each: its answer or its error. Refusal `store_credential_refused`. */
-  async each<Answer>(
+  async each<Answer>(service: Service, method: string, request: object): Promise<MemberAnswer<Answer>[]> {
+    return Promise.all(await this.#askEach<Answer>(service, method, request));
+  }
+
+  async #askEach<Answer>(
     service: Service,
     method: string,
     request: object,
-  ): Promise<{ name: string; answer: Answer | null; error: string }[]> {
+  ): Promise<Promise<MemberAnswer<Answer>>[]> {
     this.#checkOpen();
     const token = await this.#signedIn().catch((error) => {
       // Nobody is there to sign in at: each member is asked all the same, and says why itself.
@@ -172,18 +189,16 @@ export class Members {
     });
     // A member tells of itself with a leader or without.
     const metadata = metadataOf(token, false);
-    return Promise.all(
-      this.#members.map(async (member) => {
-        try {
-          const options = this.#deadline();
-          const answer = await unary<Answer>(member, service, method, request, metadata, options);
-          return { name: member.name, answer, error: '' };
-        } catch (error) {
-          if (!isServiceError(error)) throw error;
-          return { name: member.name, answer: null, error: error.details };
-        }
-      }),
-    );
+    return this.#members.map(async (member) => {
+      try {
+        const options = this.#deadline();
+        const answer = await unary<Answer>(member, service, method, request, metadata, options);
+        return { name: member.name, answer, error: '' };
+      } catch (error) {
+        if (!isServiceError(error)) throw error;
+        return { name: member.name, answer: null, error: error.details };
+      }
+    });
   }
 
   async #tryMembers<Answer>(
