@@ -38,6 +38,12 @@ export const rings: readonly Ring[] = [
     concurrency: 1,
     missing: async () => (await missingEtcd()) ?? (await missingMongo()),
   },
+  {
+    name: 'infra',
+    about: 'the cloud deployment: its program under mocks, its types, settings and site against moto',
+    concurrency: 1,
+    missing: missingInfra,
+  },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
   { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
   { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
@@ -61,6 +67,11 @@ async function missingEtcd(): Promise<string | undefined> {
   const { etcdsToTry } = await import('#test/etcd/servers.ts');
   const found = await etcdsToTry();
   return 'missing' in found ? found.missing : undefined;
+}
+
+async function missingInfra(): Promise<string | undefined> {
+  const { missingForInfra } = await import('#test/infra/needs.ts');
+  return await missingForInfra();
 }
 
 async function missingMongo(): Promise<string | undefined> {

@@ -1,0 +1,28 @@
+import { functionArgs, type Place } from './function.ts';
+
+/** The API: one function behind API Gateway, which gives a request 30 s. */
+export function makeApi(place: Place) {
+  const handler = new sst.aws.Function('Api', {
+    ...functionArgs(place, 'lambda.handler'),
+    memory: '1024 MB',
+    timeout: '29 seconds',
+  });
+  const gateway = new sst.aws.ApiGatewayV2('Gateway', {
+    // The site has the same host; who else calls is no browser's page.
+    cors: false,
+    accessLog: { retention: place.options.isProduction ? '6 months' : '1 month' },
+    transform: { stage: { defaultRouteSettings: usual, routeSettings: [{ routeKey: logRoute, ...polls }] } },
+  });
+  gateway.route('$default', handler.arn);
+  gateway.route(logRoute, handler.arn);
+  return { handler, gateway };
+}
+export type Api = ReturnType<typeof makeApi>;
+
+const logRoute = 'GET /api/v1/runs/{run}/log';
+
+/** A second, and what may come at once. */
+const usual = { throttlingRateLimit: 200, throttlingBurstLimit: 400 };
+
+/** Who waits for a log occupies a function for half a minute: so many a second, or they crowd out everybody else. */
+const polls = { throttlingRateLimit: 20, throttlingBurstLimit: 40 };

@@ -1,0 +1,33 @@
+/** What the functions read at run time; the names are those of functions/cloud/settings.ts. */
+export function makeSettings(kvOfOurs: $util.Output<string> | null) {
+  const path = `/cronfleet/${$app.stage}`;
+  const none = 'none';
+  const set = (name: string, value: $util.Input<string>) =>
+    new aws.ssm.Parameter(
+      `Setting${name.replace(/(^|-)(.)/g, (_, _dash, letter: string) => letter.toUpperCase())}`,
+      {
+        name: `${path}/${name}`,
+        type: 'SecureString',
+        // What is longer than 4 KB, a chain of certificates say, is of the advanced tier, at 5 cents a month.
+        tier: 'Intelligent-Tiering',
+        value: $util.secret(value),
+      },
+    );
+  const parameters = [
+    set('kv', kvOfOurs ?? new sst.Secret('Kv').value),
+    set('history', new sst.Secret('History').value),
+    set('kv-ca', new sst.Secret('KvCa', none).value),
+    set('kv-cert', new sst.Secret('KvCert', none).value),
+    set('kv-key', new sst.Secret('KvKey', none).value),
+    set('first-token', firstToken()),
+  ];
+  return { path, parameters };
+}
+export type Settings = ReturnType<typeof makeSettings>;
+
+/** The first administrator's token. It counts only while the store has none at all. */
+function firstToken(): $util.Output<string> {
+  const id = new random.RandomString('FirstTokenId', { length: 16, upper: false, special: false });
+  const secret = new random.RandomPassword('FirstTokenSecret', { length: 43, special: false });
+  return $interpolate`cf_${id.result}_${secret.result}`;
+}

@@ -1,0 +1,18 @@
+/// <reference path="./.sst/platform/config.d.ts" />
+
+export default $config({
+  app(input) {
+    const isProduction = input.stage === 'production';
+    return {
+      name: 'cronfleet',
+      home: 'aws',
+      removal: isProduction ? 'retain' : 'remove',
+      protect: isProduction,
+      providers: { aws: { version: '7.20.0' }, random: '4.16.6' },
+    };
+  },
+  async run() {
+    const { deploy } = await import('./infra/aws/deploy.ts');
+    return deploy(process.env);
+  },
+});
