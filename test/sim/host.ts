@@ -200,12 +200,21 @@ export class Life {
     return this.#blindToSleep ? this.host.slept : 0;
   }
 
-  /** Calls `fn` as soon as this agent can take notice; never if it is dead by then. */
+  /** Calls `fn` as soon as this agent can take notice, in the order in which it came; never if it is dead by then. */
   deliver(fn: () => void): void {
     if (this.dead) return;
-    if (this.host.asleep) this.host.onWake(() => this.deliver(fn));
-    else if (this.paused) this.#waiting.push(fn);
-    else fn();
+    if (this.paused || this.host.asleep || this.#waiting.length > 0) {
+      if (this.host.asleep) this.host.onWake(() => this.#flush());
+      this.#waiting.push(fn);
+    } else fn();
+  }
+
+  #flush(): void {
+    while (!this.dead && !this.paused && !this.host.asleep) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next();
+    }
   }
 
   readonly clock: Clock = {
@@ -236,9 +245,7 @@ export class Life {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const fn of waiting) this.deliver(fn);
+    this.#flush();
   }
 
   /** Whatever this agent does to the outside, or hears of it, begins with a step. */
