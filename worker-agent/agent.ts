@@ -62,10 +62,11 @@ export function createAgent(given: AgentDeps) {
     const incarnation = presence.incarnation();
     return incarnation === null ? null : compare(layout, settings.id, incarnation);
   };
-  const claims = batcher({ kv, outer: under(stillMe), under: presence.incarnation, again });
-  const finishes = batcher({ kv, outer: () => [], again });
-  const reads = batcher({ kv, outer: () => [], again });
-  const keeps = batcher({ kv, outer: under(stillRegistered), under: presence.incarnation, again });
+  const packing = given.batcher ?? batcher;
+  const claims = packing({ kv, outer: under(stillMe), under: presence.incarnation, again });
+  const finishes = packing({ kv, outer: () => [], again });
+  const reads = packing({ kv, outer: () => [], again });
+  const keeps = packing({ kv, outer: under(stillRegistered), under: presence.incarnation, again });
 
   const runs = createRuns({ ...deps, guard }, finishes, {
     freed(job) {
@@ -137,7 +138,7 @@ export function createAgent(given: AgentDeps) {
 
   let quiet: (() => void) | null = null;
   function membership(died: { id: string; incarnation: string }[], stop: AbortSignal): void {
-    for (const one of died) if (one.id !== settings.id) guard('bury', keeper.bury(one, stop));
+    for (const one of died) if (one.id !== settings.id) guard('bury', keeper.bury(one.id, stop));
     quiet?.();
     if (died.length > 0) rerank();
     else quiet = timeline.in(times.membershipQuiet, rerank);

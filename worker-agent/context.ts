@@ -1,3 +1,4 @@
+import type { batcher } from '#core/cluster/batch.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import type { ReferenceTime } from '#core/cluster/reference-time.ts';
 import type { WorkerLoad } from '#core/model/worker.ts';
@@ -41,6 +42,8 @@ export interface AgentDeps {
   events: Events;
   ledger: Ledger;
   runner: Runner;
+  /** Packs transactions into requests. Left out: as it should be; a test hands in a careless one. */
+  batcher?: typeof batcher;
   /** Kept in the data folder, which one agent alone holds: so a match means that the registration is our own, earlier one. */
   memory: {
     load(): Promise<Remembered | null>;

@@ -224,16 +224,15 @@ export function createKeeper(
    * Closes what a dead worker held, a while after its registration has gone; others wait five seconds longer each. If it is back before,
    * it is its own.
    */
-  async function bury(died: { id: string; incarnation: string }, stop: AbortSignal): Promise<void> {
+  async function bury(died: string, stop: AbortSignal): Promise<void> {
     await sleep(clock, 2 * times.margin, stop);
     for (let turn = 0; turn <= mirror.workers.size; turn += 1) {
       let left = false;
       for await (const one of held()) {
         if (stop.aborted || presence.incarnation() === null) return;
-        const { worker, incarnation } = one.value;
-        if (worker !== died.id || incarnation !== died.incarnation) continue;
-        if (mirror.workers.has(worker)) return;
-        if (placeFor(one.job, died.id) <= turn) await close(one, true);
+        if (one.value.worker !== died) continue;
+        if (mirror.workers.has(died)) return;
+        if (placeFor(one.job, died) <= turn) await close(one, true);
         else left = true;
       }
       if (!left) return;

@@ -207,6 +207,8 @@ export function createOrders(
       fence = own.create;
     }
     one.waits = 0;
+    // A look at the lane was faster than the claim's own answer: it has taken it up, and may even have ended it.
+    if (runs.knows(run)) return;
     const live = runs.add({ run, job: order.job, lane, spec, running, mod, fence });
     deps.events.emit({ type: 'run.claimed', run, fence });
     deps.guard('start', starter.startNow(live));

@@ -251,7 +251,10 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       // Refused because an earlier try was applied, the next attempt may have been found, and even claimed, since.
       if (next !== null && !knows(next.run)) {
         const stands = result.succeeded ? { mod: result.revision, create: result.revision } : at(next.run);
-        const key = stands !== undefined && 'value' in stands && !waits(stands) ? undefined : stands;
+        // Its next attempt may be another's who has closed it meanwhile.
+        const theirs =
+          stands !== undefined && 'value' in stands && (!waits(stands) || heldBy(stands) !== settings.id);
+        const key = theirs ? undefined : stands;
         if (key !== undefined)
           wait({ ...next, job: basis.job, lane: basis.lane, mod: key.mod, fence: key.create });
       }

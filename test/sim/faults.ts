@@ -51,7 +51,7 @@ export function createFaults(deps: FaultsDeps) {
 
   function cutOff({ host, agent }: Member, link: 'cut' | 'mute', ms: number): void {
     fleet.note(host.id, ms);
-    if (agent !== null) host.onMend(agent.connection.hold());
+    if (agent !== null) host.onMend(agent.hold());
     during(host, ms, (on) => (on ? host.cutOff(link) : host.mend()));
   }
 
@@ -99,6 +99,12 @@ export function createFaults(deps: FaultsDeps) {
         fleet.crash(member, [{ step, downMs: ms }, ...again]);
         break;
       }
+      case 'freeze':
+        agent?.life.atStep(step, () => {
+          fleet.note(host.id, ms);
+          host.suspend(ms);
+        });
+        break;
       case 'stop':
         guard('stop', fleet.stop(member, ms));
         break;
@@ -137,7 +143,7 @@ export function createFaults(deps: FaultsDeps) {
         cutOff(member, kind, ms);
         break;
       case 'deaf':
-        if (agent !== null) deaf.add(agent.connection.hold());
+        if (agent !== null) deaf.add(agent.hold());
         during(deaf, ms, (on) => void (on || hear()));
         break;
       case 'compact':
@@ -178,7 +184,7 @@ export function createFaults(deps: FaultsDeps) {
         host.mend();
         host.renews = true;
         agent?.life.resume();
-        agent?.life.crashAt(Number.POSITIVE_INFINITY, () => {});
+        agent?.life.atStep(Number.POSITIVE_INFINITY, () => {});
         guard('undrain', undrain(host.id));
       }
       for (const member of fleet.members) member.crashes.length = 0;

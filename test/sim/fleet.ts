@@ -121,7 +121,8 @@ export class Fleet {
     const { agent } = member;
     const [crash] = member.crashes;
     if (agent === null || crash === undefined) return;
-    agent.life.crashAt(crash.step, () => {
+    agent.life.atStep(crash.step, () => {
+      agent.life.kill();
       member.crashes.shift();
       if (member.agent === agent) this.#again(member, crash.downMs);
     });

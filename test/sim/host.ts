@@ -78,6 +78,7 @@ export class Host {
   asleep = false;
   /** How long it was suspended in all, ms. */
   slept = 0;
+  #wakesAt = 0;
   #wallOffset = 0;
   #bootOffset = 100_000;
   readonly #timers = new Set<Timer>();
@@ -127,7 +128,9 @@ export class Host {
 
   /** By the monotonic clock, which stands still while the host is suspended. */
   after(ms: number, fn: () => void, looks = false): () => void {
-    const timer: Timer = { due: this.world.time + ms, armed: this.world.time, fn, cancel: () => {}, looks };
+    const { time } = this.world;
+    const begins = this.asleep ? this.#wakesAt : time;
+    const timer: Timer = { due: begins + ms, armed: begins, fn, cancel: () => {}, looks };
     this.#arm(timer);
     return () => {
       timer.cancel();
@@ -149,6 +152,7 @@ export class Host {
     this.asleep = true;
     this.slept += ms;
     const { time } = this.world;
+    this.#wakesAt = time + ms;
     for (const timer of [...this.#timers]) {
       timer.cancel();
       if (timer.looks) {
@@ -184,9 +188,9 @@ export class Life {
   dead = false;
   paused = false;
   #waiting: (() => void)[] = [];
-  /** Steps until it is killed. */
+  /** Steps until something happens to it. */
   #left = Infinity;
-  #crash: () => void = () => {};
+  #strike: () => void = () => {};
   readonly #onEnd: (() => void)[] = [];
   /** A mistake for a test: its clocks stand still while the host sleeps, as the monotonic one does. */
   readonly #blindToSleep: boolean;
@@ -253,14 +257,14 @@ export class Life {
     if (this.dead) return;
     this.#left -= 1;
     if (this.#left > 0) return;
-    this.kill();
-    this.#crash();
+    this.#left = Infinity;
+    this.#strike();
   }
 
-  /** Has it killed at its `steps`th step from now, whatever it is doing then. */
-  crashAt(steps: number, crashed: () => void): void {
+  /** Has `strike` called within its `steps`th step from now, whatever it is doing then. */
+  atStep(steps: number, strike: () => void): void {
     this.#left = steps;
-    this.#crash = crashed;
+    this.#strike = strike;
   }
 
   onEnd(fn: () => void): void {

@@ -10,8 +10,9 @@ import { orderRun } from '#core/cluster/orders.ts';
 import type { RunningValue } from '#core/cluster/records.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun } from '#core/model/run.ts';
-import { changed, Rig, without } from './rig.ts';
+import { Rig } from './rig.ts';
 import type { Mistakes } from './sim-agent.ts';
+import { changed, without } from './tampering.ts';
 import { epoch } from './world.ts';
 
 /**

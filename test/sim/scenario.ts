@@ -6,6 +6,7 @@ import { calm, type Weather } from './sim-kv.ts';
 export type FaultKind =
   | 'kill'
   | 'crash'
+  | 'freeze'
   | 'stop'
   | 'pause'
   | 'suspend'
@@ -68,6 +69,7 @@ const faultKinds: readonly [FaultKind, ...FaultKind[]] = [
     'crash',
     'crash',
     'crash',
+    'freeze',
     'stop',
     'pause',
     'suspend',
@@ -86,6 +88,7 @@ const ttlMs = 10_000;
 const lasts: Record<FaultKind, { ms: readonly [number, number]; seldom?: readonly [number, ...number[]] }> = {
   kill: { ms: [50, 15_000], seldom: [0] },
   crash: { ms: [0, 5_000], seldom: [20_000] },
+  freeze: { ms: [1_000, 30_000] },
   stop: { ms: [50, 15_000] },
   pause: { ms: [200, 25_000], seldom: [ttlMs, 3 * ttlMs, 10 * ttlMs] },
   suspend: { ms: [1_000, 40_000] },
@@ -152,15 +155,18 @@ function howManyJobs(chance: Chance): number {
 }
 
 /** Swarm testing: each seed draws which kinds of trouble it has at all, so that none hides another. */
-export function scenarioOf(chance: Chance, options: { workers: number; minutes: number }): Scenario {
-  const { workers } = options;
+export function scenarioOf(
+  chance: Chance,
+  options: { workers: number; minutes: number; kinds?: readonly FaultKind[] | undefined },
+): Scenario {
+  const { workers, kinds } = options;
   const length = options.minutes * 60_000;
   const some = <K>(kinds: readonly [K, ...K[]], share: number): K[] => {
     const drawn = [...new Set(kinds)].filter(() => chance.happens(share));
     return kinds.filter((kind) => drawn.includes(kind));
   };
-  const faults = some(faultKinds, 0.35);
-  if (workers > 1 && chance.happens(0.3)) faults.push('drain');
+  const faults = kinds === undefined ? some(faultKinds, 0.35) : [...kinds];
+  if (workers > 1 && kinds === undefined && chance.happens(0.3)) faults.push('drain');
   const acts = some(actKinds, 0.5);
   const often = <K>(kinds: K[], meanMs: number, last: (kind: K) => number): Planned<K>[] => {
     const [first, ...rest] = kinds;
@@ -186,7 +192,8 @@ export function scenarioOf(chance: Chance, options: { workers: number; minutes: 
     return seldom !== undefined && chance.happens(0.1) ? chance.pick(seldom) : chance.between(...ms);
   });
   // What nobody can end from outside has to end by itself.
-  const ends = planned.map(({ kind, at, ms }) => (kind === 'noQuorum' || kind === 'suspend' ? at + ms : 0));
+  const toTheEnd: readonly FaultKind[] = ['noQuorum', 'suspend', 'freeze'];
+  const ends = planned.map(({ kind, at, ms }) => (toTheEnd.includes(kind) ? at + ms : 0));
   return {
     workers: Array.from({ length: workers }, () => ({
       labels: { zone: chance.pick(zones) },

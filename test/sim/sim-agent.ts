@@ -1,5 +1,6 @@
 import { createAgent } from '#agent/agent.ts';
 import type { Mirror } from '#agent/mirror.ts';
+import { batcher } from '#core/cluster/batch.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import { hostTime, referenceTime } from '#core/cluster/reference-time.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
@@ -10,15 +11,22 @@ import type { Chance } from './chance.ts';
 import { type Host, Life, type Stamp } from './host.ts';
 import type { Machine } from './scenario.ts';
 import type { SimHistory } from './sim-history.ts';
-import { SimKv, type Tamper, type Weather } from './sim-kv.ts';
+import { type Hears, SimKv, type Tamper, type Weather } from './sim-kv.ts';
 import { simLedger } from './sim-ledger.ts';
 import { type RunnerMistakes, simRunner } from './sim-runner.ts';
 
 /** What a test takes out of the system to see that it is missed. */
 export interface Mistakes extends RunnerMistakes {
+  /** What becomes of an agent's requests on their way, and of people's. */
   tamper?: Tamper;
+  apiTamper?: Tamper;
+  /** What becomes of what an agent is told; null: it is not told. */
+  hears?: Hears;
   givesUp?: boolean;
+  /** Whatever waits goes with the next request, though two of it name one job. */
+  careless?: boolean;
   blindToSleep?: boolean;
+  lastTerminalWins?: boolean;
 }
 
 export interface SimAgentDeps {
@@ -40,7 +48,8 @@ export interface SimAgentDeps {
 
 export interface SimAgent {
   life: Life;
-  connection: Connection;
+  /** Holds up what it is told, until the answer is called. */
+  hold(): () => void;
   /** True ms of its start. */
   since: number;
   mirror: Mirror;
@@ -55,14 +64,18 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
   const { host, machine, store, layout, weather, history, stamps, chance, mistakes } = deps;
   const life = new Life(host, mistakes.blindToSleep);
   const connection = store.connect();
-  if (host.link !== 'whole') host.onMend(connection.hold());
   const events = eventBus();
   let ready = false;
   events.on((event) => {
     ready ||= event.type === 'agent.ready';
     if (!life.dead) deps.see(event);
   });
-  const { tamper, givesUp } = mistakes;
+  const { tamper, givesUp, hears } = mistakes;
+  const kv = new SimKv({
+    ...{ life, store, connection, weather, tamper, givesUp, hears },
+    chance: chance.fork(),
+  });
+  if (host.link !== 'whole') host.onMend(kv.hold());
   const ledger = simLedger(life, history);
   const agent = createAgent({
     settings: {
@@ -75,7 +88,7 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
       tzdata: '2026a',
       switchesUser: true,
     },
-    kv: new SimKv({ life, store, connection, weather, chance: chance.fork(), tamper, givesUp }),
+    kv,
     layout,
     clock: life.clock,
     reference: deps.measured
@@ -85,6 +98,7 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
     events,
     ledger,
     runner: simRunner(life, stamps, mistakes),
+    ...(mistakes.careless ? { batcher: careless } : {}),
     memory: {
       async load() {
         await life.delay(1);
@@ -107,7 +121,7 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
   });
   return {
     life,
-    connection,
+    hold: () => kv.hold(),
     since: host.world.time,
     mirror: agent.mirror,
     ready: () => ready,
@@ -132,6 +146,13 @@ function tellsTime(life: Life, history: SimHistory): { now(): Promise<number> } 
     },
   };
 }
+
+/** A batcher that knows no two pieces as of one job. */
+const careless: typeof batcher = (deps) => {
+  const { submit, busy } = batcher(deps);
+  let sent = 0;
+  return { submit: (piece) => submit({ ...piece, job: `${piece.job}/${sent++}` }), busy };
+};
 
 export function isStoreAway(error: unknown): boolean {
   return error instanceof KvError && (error.code === 'unknown' || error.code === 'unavailable');

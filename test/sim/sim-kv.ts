@@ -12,7 +12,7 @@ import {
 } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import type { Chance } from './chance.ts';
-import type { Life } from './host.ts';
+import type { Host, Life } from './host.ts';
 
 /** How a network treats requests: probabilities per request, and times in ms. */
 export interface Weather {
@@ -47,6 +47,12 @@ const deadlineMs = 1_500;
 /** What a test may do to requests on their way: re-create a classic mistake. */
 export type Tamper = (txn: Txn, kv: Kv) => Txn | Promise<Txn>;
 
+/** What a test makes of what an agent is told: null tells it nothing. `resumed`: its stream had been broken, and this is what it missed. */
+export type Hears = (
+  event: FollowEvent,
+  at: { host: Host; resumed: boolean; first: boolean },
+) => FollowEvent | null;
+
 function never<T>(): Promise<T> {
   return Promise.reject(new KvError('unknown', 'no answer in time'));
 }
@@ -63,6 +69,8 @@ export class SimKv implements Kv {
   readonly #tamper: Tamper | null;
   /** Answers a request of unknown outcome as if it had been refused: the mistake of giving up. */
   readonly #givesUp: boolean;
+  readonly #hears: Hears | null;
+  #resumes = false;
 
   constructor(options: {
     life: Life;
@@ -72,6 +80,7 @@ export class SimKv implements Kv {
     chance: Chance;
     tamper?: Tamper | undefined;
     givesUp?: boolean | undefined;
+    hears?: Hears | undefined;
   }) {
     this.#life = options.life;
     this.#store = options.store;
@@ -80,6 +89,7 @@ export class SimKv implements Kv {
     this.#chance = options.chance;
     this.#tamper = options.tamper ?? null;
     this.#givesUp = options.givesUp ?? false;
+    this.#hears = options.hears ?? null;
     options.life.onEnd(() => void options.connection.close());
   }
 
@@ -159,23 +169,45 @@ export class SimKv implements Kv {
 
   async follow(prefix: string, stop: AbortSignal, see: (event: FollowEvent) => void): Promise<void> {
     const life = this.#life;
+    let first = true;
+    let heardAt = 0;
     await new Promise<void>((resolve, reject) => {
       this.#connection
-        .follow(prefix, stop, (event) =>
-          life.deliver(() => {
-            if (stop.aborted) return;
-            try {
-              see(event);
-            } catch (error) {
-              reject(error);
-            }
-          }),
-        )
+        .follow(prefix, stop, (told) => {
+          const at = { host: life.host, resumed: this.#resumes, first };
+          const event = this.#hears === null ? told : this.#hears(told, at);
+          first = false;
+          if (event === null) return;
+          // It takes its time, too, and nothing overtakes what comes before it.
+          const { world } = life.host;
+          heardAt = Math.max(heardAt, world.time + this.#chance.between(0, this.#weather.latencyMs * 2));
+          world.after(heardAt - world.time, () =>
+            life.deliver(() => {
+              if (stop.aborted) return;
+              try {
+                see(event);
+              } catch (error) {
+                reject(error);
+              }
+            }),
+          );
+        })
         .then(
           () => life.deliver(resolve),
           (error: unknown) => life.deliver(() => reject(error)),
         );
     });
+  }
+
+  hold(): () => void {
+    const release = this.#connection.hold();
+    return () => {
+      this.#resumes = true;
+      release();
+      this.#life.host.world.after(0, () => {
+        this.#resumes = false;
+      });
+    };
   }
 
   compact(revision: Revision): Promise<void> {

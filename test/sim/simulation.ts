@@ -10,7 +10,7 @@ import { check, type Violation } from './checker.ts';
 import { createFaults } from './faults.ts';
 import { Fleet } from './fleet.ts';
 import { Host, Life, type Stamp } from './host.ts';
-import { type Scenario, scenarioOf } from './scenario.ts';
+import { type FaultKind, type Scenario, scenarioOf } from './scenario.ts';
 import type { Mistakes } from './sim-agent.ts';
 import { SimHistory } from './sim-history.ts';
 import { calm, SimKv, type Weather } from './sim-kv.ts';
@@ -24,7 +24,11 @@ export interface SimOptions {
   seed: number;
   workers?: number;
   minutes?: number;
-  mistakes?: Mistakes & { lastTerminalWins?: boolean };
+  /** Only these kinds of trouble; left out: as the seed draws them. */
+  kinds?: readonly FaultKind[];
+  /** Of the agents' requests, instead of what the seed draws. */
+  latencyMs?: number | undefined;
+  mistakes?: Mistakes;
   /** Called for each thing that happens, in order. */
   tell?: (line: string) => void;
 }
@@ -50,6 +54,7 @@ export async function simulate(options: SimOptions): Promise<SimResult> {
   const scenario = scenarioOf(chance.fork(), {
     workers: options.workers ?? 1,
     minutes: options.minutes ?? 2,
+    kinds: options.kinds,
   });
   const simulation = new Simulation(scenario, chance, options);
   const unhandled = (error: unknown) => simulation.fault('unhandled rejection', error);
@@ -84,6 +89,7 @@ class Simulation {
     this.#chance = chance;
     this.#options = options;
     this.#weather = { ...scenario.weather };
+    if (options.latencyMs !== undefined) this.#weather.latencyMs = options.latencyMs;
     this.#apiWeather = { ...calm, latencyMs: chance.pick([5, 50, 150]) };
     this.#history.lastWins = options.mistakes?.lastTerminalWins ?? false;
     this.#store = memoryKv({ clock: this.#storeClock });
@@ -214,6 +220,7 @@ class Simulation {
       connection: store.connect(),
       weather: this.#apiWeather,
       chance: this.#chance.fork(),
+      tamper: this.#options.mistakes?.apiTamper,
     });
     const jobs = this.#scenario.jobs.map(({ group, name }) => jobId(group, name));
     const ids = hosts.map(({ id }) => id);
