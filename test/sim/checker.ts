@@ -132,8 +132,9 @@ function firstRecordStays({ history, endAt }: Evidence): Violation[] {
 
 /** By its own clock never; by the true one, where several hosts share it, not by more than their clocks may differ. */
 function neverEarly({ stamps, hosts }: Evidence): Violation[] {
-  const early = stamps.flatMap(({ run, plan, start }) =>
+  const early = stamps.flatMap(({ run, plan, start, timeKnown }) =>
     hosts.length > 1 &&
+    timeKnown &&
     plan.instant !== null &&
     plan.attempt === 1 &&
     epoch + start < plan.instant - maxSkewMs

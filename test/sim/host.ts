@@ -16,6 +16,8 @@ export interface Stamp {
   start: number;
   /** The host's wall clock when the gate was released. */
   goWall: number;
+  /** Whether its agent had heard reference time by then: before it goes by its own, since a History that is away delays no run. */
+  timeKnown: boolean;
   end: number | null;
   /** exit: by itself; signal: something we sent; power: the host went down. */
   endedBy: 'exit' | 'signal' | 'power' | null;
@@ -75,6 +77,8 @@ export class Host {
   #onMend: (() => void)[] = [];
   /** Whether the store hears its lease renewals; its other requests are not concerned. */
   renews = true;
+  /** Whether its agent has heard reference time in this life. */
+  timeKnown = true;
   asleep = false;
   /** How long it was suspended in all, ms. */
   slept = 0;

@@ -32,10 +32,10 @@ describe('what is said about a job before its instant holds, however late it is 
           await act(rig);
           await rig.until(25);
           assert.equal(rig.starts(rig.run(10)), 0);
-          // Decided before it was claimed, a deleted or disabled job's instant is nobody's.
+          // Decided before its claim has arrived, a deleted or disabled job's instant is nobody's.
           const record = rig.history.records.get(rig.run(10));
           if (record !== undefined) assert.deepEqual([record.state, record.reason], ['skipped', reason]);
-          else assert.ok(reason !== 'left out by hand' && ahead > 200);
+          else assert.ok(reason !== 'left out by hand' && ahead >= 199);
           if (undo === undefined) assert.equal(rig.starts(rig.run(20)), 1, 'only the one is left out');
         } finally {
           await rig.end();

@@ -194,6 +194,7 @@ export function scenarioOf(
   // What nobody can end from outside has to end by itself.
   const toTheEnd: readonly FaultKind[] = ['noQuorum', 'suspend', 'freeze'];
   const ends = planned.map(({ kind, at, ms }) => (toTheEnd.includes(kind) ? at + ms : 0));
+  const latencyMs = chance.pick([1, 5, 20, 60]);
   return {
     workers: Array.from({ length: workers }, () => ({
       labels: { zone: chance.pick(zones) },
@@ -203,7 +204,8 @@ export function scenarioOf(
     jobs: Array.from({ length: count }, (_, i) => jobOf(chance, `j${i}`, workers, count > 4)),
     weather: {
       ...calm,
-      latencyMs: chance.pick([1, 5, 20, 60]),
+      latencyMs,
+      hearMs: 2 * latencyMs,
       refused: odd(0.08),
       lost: odd(0.04),
       replyLost: odd(0.08),

@@ -136,12 +136,14 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
 /** History's clock is the true one; the way there takes a while. */
 function tellsTime(life: Life, history: SimHistory): { now(): Promise<number> } {
   const { world, chance } = life.host;
+  life.host.timeKnown = false;
   return {
     async now() {
       await life.delay(chance.between(0, 10));
       if (history.down) throw new Error('History is away');
       const { utc } = world;
       await life.delay(chance.between(0, 10));
+      life.host.timeKnown = true;
       return utc;
     },
   };

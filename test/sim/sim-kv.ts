@@ -17,6 +17,8 @@ import type { Host, Life } from './host.ts';
 /** How a network treats requests: probabilities per request, and times in ms. */
 export interface Weather {
   latencyMs: number;
+  /** How long what an agent follows takes to reach it, at most. */
+  hearMs: number;
   /** The request never arrives: surely not applied, and said so. */
   refused: number;
   /** The request never arrives, and nobody can tell. */
@@ -33,6 +35,7 @@ export interface Weather {
 
 export const calm: Weather = {
   latencyMs: 3,
+  hearMs: 0,
   refused: 0,
   lost: 0,
   replyLost: 0,
@@ -180,7 +183,7 @@ export class SimKv implements Kv {
           if (event === null) return;
           // It takes its time, too, and nothing overtakes what comes before it.
           const { world } = life.host;
-          heardAt = Math.max(heardAt, world.time + this.#chance.between(0, this.#weather.latencyMs * 2));
+          heardAt = Math.max(heardAt, world.time + this.#chance.between(0, this.#weather.hearMs));
           world.after(heardAt - world.time, () =>
             life.deliver(() => {
               if (stop.aborted) return;

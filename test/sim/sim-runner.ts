@@ -101,6 +101,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
       fence: files.claimed?.fence ?? '0',
       start: host.world.time,
       goWall: go.wall,
+      timeKnown: host.timeKnown,
       end: null,
       endedBy: null,
       code: null,

@@ -89,7 +89,8 @@ class Simulation {
     this.#chance = chance;
     this.#options = options;
     this.#weather = { ...scenario.weather };
-    if (options.latencyMs !== undefined) this.#weather.latencyMs = options.latencyMs;
+    if (options.latencyMs !== undefined)
+      Object.assign(this.#weather, { latencyMs: options.latencyMs, hearMs: 2 * options.latencyMs });
     this.#apiWeather = { ...calm, latencyMs: chance.pick([5, 50, 150]) };
     this.#history.lastWins = options.mistakes?.lastTerminalWins ?? false;
     this.#store = memoryKv({ clock: this.#storeClock });
