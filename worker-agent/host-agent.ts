@@ -38,14 +38,16 @@ export function createHostAgent(deps: {
   /** Of the process: jobs see an allow-list of it. */
   env: Record<string, string | undefined>;
   platform: string;
+  /** How this very program is started. */
+  program: readonly string[];
 }): HostAgent {
-  const { settings, history, clock, ids, events, env, platform } = deps;
+  const { settings, history, clock, ids, events, env, platform, program } = deps;
   keepYoungHeapSmall();
   const facts = hostFacts();
   const folder = openDataFolder(settings.data, { id: settings.id, host: facts.host });
   const { path: dir, id } = folder;
   const ledger = createLedger({ dir: join(dir, 'spool'), history, clock, ids, events });
-  const runner = createRunner({ dir, clock, ids, ledger, events, env, platform });
+  const runner = createRunner({ dir, clock, ids, ledger, events, env, platform, program });
   const agent = createAgent({
     ...{ kv: deps.kv, layout: layoutOf(), clock, ids, events, ledger, runner, reference: deps.reference },
     memory: rememberedIn(dir, events),

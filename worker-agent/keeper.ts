@@ -74,6 +74,11 @@ export function createKeeper(
     return mirror.workers.get(value.worker)?.incarnation === value.incarnation;
   }
 
+  /** How long its host may still be at ending it, after the lease. */
+  function graceOf({ state, graceMs = 0 }: RunningValue): number {
+    return state === 'claimed' ? graceMs : 0;
+  }
+
   function ranked(what: string): string[] {
     const seed = hashOf(what);
     return [...mirror.workers.keys()].sort(
@@ -225,35 +230,54 @@ export function createKeeper(
    * it is its own.
    */
   async function bury(died: string, stop: AbortSignal): Promise<void> {
-    await sleep(clock, 2 * times.margin, stop);
-    for (let turn = 0; turn <= mirror.workers.size; turn += 1) {
-      let left = false;
-      for await (const one of held()) {
-        if (stop.aborted || presence.incarnation() === null) return;
-        if (one.value.worker !== died) continue;
-        if (mirror.workers.has(died)) return;
-        if (placeFor(one.job, died) <= turn) await close(one, true);
-        else left = true;
-      }
-      if (!left) return;
-      await sleep(clock, 5_000, stop);
+    const began = clock.boot();
+    for (let graceMs: number | null = 0; graceMs !== null && !stop.aborted; ) {
+      await sleep(clock, 2 * times.margin + graceMs - (clock.boot() - began), stop);
+      graceMs = await buryThose(died, graceMs, stop);
     }
   }
 
-  /** Claimed keys of incarnations that are over, as the last sweep saw them: who is back has had the time to adopt them. */
-  let stale = new Map<string, Revision>();
+  /** Those that need no longer to be ended on their host; gives the least that any other needs, null: there is none. */
+  async function buryThose(died: string, graceMs: number, stop: AbortSignal): Promise<number | null> {
+    let next: number | null = null;
+    for (let turn = 0; turn <= mirror.workers.size; turn += 1) {
+      let left = false;
+      next = null;
+      for await (const one of held()) {
+        if (stop.aborted || presence.incarnation() === null) return null;
+        if (one.value.worker !== died) continue;
+        if (mirror.workers.has(died)) return null;
+        const needs = graceOf(one.value);
+        if (needs > graceMs) {
+          next = Math.min(next ?? needs, needs);
+          continue;
+        }
+        if (placeFor(one.job, died) <= turn) await close(one, true);
+        else left = true;
+      }
+      if (!left) return next;
+      await sleep(clock, 5_000, stop);
+    }
+    return next;
+  }
+
+  /** Keys of incarnations that are over, since when (boot time) sweeps have seen them so: who is back has had the time to adopt them. */
+  let stale = new Map<string, { mod: Revision; since: number }>();
 
   async function sweep(stop: AbortSignal): Promise<void> {
     const now = clock.now();
-    const seen = new Map<string, Revision>();
+    const seen: typeof stale = new Map();
     for await (const one of held()) {
       if (stop.aborted || presence.incarnation() === null) return;
       const { key, mod } = one.entry;
       const mine = one.value.worker === settings.id;
       if (mine && now - one.value.at > settledMs) deps.found(one.entry);
       else if (!mine && !stands(one.value)) {
-        if (stale.get(key) === mod) await close(one, false);
-        else seen.set(key, mod);
+        const known = stale.get(key);
+        const since = known?.mod === mod ? known.since : clock.boot();
+        const waited = known?.mod === mod && clock.boot() - since >= 2 * times.margin + graceOf(one.value);
+        if (waited) await close(one, false);
+        else seen.set(key, { mod, since });
       } else if (!mine && one.value.state === 'waiting' && mirror.drains.has(one.value.worker)) {
         if (mayTake(one.job, one.lane)) await takeOver({ ...one, mod }, one.value, one.entry);
       } else if (!mine) await inherit(one);

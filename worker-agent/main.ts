@@ -38,10 +38,23 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
   logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
   const kv = await openKv(stores.kv, clock, ids);
   const history = await openHistory(stores.history, clock);
-  const { env, platform } = process;
+  const { env, platform, execPath, execArgv, argv } = process;
+  const program = [execPath, ...execArgv, argv[1] ?? ''];
   const reference = referenceOf(stores.history, { history, clock });
   const agent = createHostAgent({
-    ...{ settings, version: host.version, kv, history, reference, clock, ids, events, env, platform },
+    ...{
+      settings,
+      version: host.version,
+      kv,
+      history,
+      reference,
+      clock,
+      ids,
+      events,
+      env,
+      platform,
+      program,
+    },
   });
   const metrics = eventMetrics(agent.living);
   events.on(metrics.see);

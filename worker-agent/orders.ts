@@ -10,6 +10,7 @@ import { blankRun, type Run, type Trigger } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Intents } from './intents.ts';
+import { leaseGrace } from './lease-grace.ts';
 import type { Mirror, MirroredOrder } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Room } from './room.ts';
@@ -160,6 +161,7 @@ export function createOrders(
       order: order.id,
       by: value.by,
       env: value.env,
+      ...leaseGrace(spec),
     };
     let next = instant === null ? null : (job.schedule?.next(instant) ?? null);
     while (next !== null && value.kind === 'catch-up' && job.record.skips.includes(next))

@@ -19,6 +19,7 @@ import { type AgentDeps, type Guard, times } from './context.ts';
 import { createGates, type Gate } from './gates.ts';
 import type { Intents } from './intents.ts';
 import type { Lane } from './lane.ts';
+import { leaseGrace } from './lease-grace.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Place } from './places.ts';
 import type { Presence } from './presence.ts';
@@ -80,7 +81,7 @@ export function createPlanner(deps: PlannerDeps) {
   function lanePlan(lane: Lane, instant: number) {
     const job = mirror.jobs.get(lane.job);
     if (job === undefined) return null;
-    const running = runningOf(instant, { trigger: 'schedule', covers: null });
+    const running = runningOf(job, instant, { trigger: 'schedule', covers: null });
     return { run: instantRun(lane, instant), spec: job.record.job, running };
   }
 
@@ -94,6 +95,7 @@ export function createPlanner(deps: PlannerDeps) {
   }
 
   function runningOf(
+    job: MirroredJob,
     instant: number,
     how: { trigger: 'schedule' | 'catch-up'; covers: RunningValue['covers'] },
   ): RunningValue {
@@ -111,6 +113,7 @@ export function createPlanner(deps: PlannerDeps) {
       order: null,
       by: null,
       env: {},
+      ...leaseGrace(job.record.job),
     };
   }
 
@@ -337,7 +340,7 @@ export function createPlanner(deps: PlannerDeps) {
   ): Promise<void> {
     const { instant } = verdict;
     const run = instantRun(lane, instant);
-    const running = runningOf(instant, verdict);
+    const running = runningOf(job, instant, verdict);
     const owed = verdict.records.map((record) => recordOf(lane, job, record));
     const cursor: CursorValue = { instant, from: settings.id, why: 'run', run };
     const { overlap } = job.record.job;

@@ -18,7 +18,7 @@ export function createPresence(
     now(): Pick<WorkerRecord, 'clockSkewMs' | 'full'>;
   },
 ) {
-  const { kv, layout, clock, settings, events, memory } = deps;
+  const { kv, layout, clock, settings, events, memory, runner } = deps;
   let mine: Registration | null = null;
   let sent = { boot: 0, wall: 0 };
   let lost = true;
@@ -52,6 +52,12 @@ export function createPresence(
     return times.leaseTtl - times.margin - passed;
   }
 
+  /** The lease stands as of a request that was sent then. */
+  function renewed(at: typeof sent): void {
+    sent = at;
+    runner.lease(clock.boot() + leftMs());
+  }
+
   /** The leases of this id that were noted down and may still hold a registration, newest last. */
   let leases: LeaseId[] = [];
   function remember(lease: LeaseId): Promise<boolean> {
@@ -67,7 +73,7 @@ export function createPresence(
     const answer = await register(kv, layout, record(), times.leaseTtl, note);
     if ('mine' in answer) {
       mine = answer.mine;
-      sent = at;
+      renewed(at);
       return mine;
     }
     return null;
@@ -130,7 +136,7 @@ export function createPresence(
           const at = mark();
           if ((await kv.renew(mine.lease)) > 0) {
             const lapsed = lost || leftMs() <= 0;
-            sent = at;
+            renewed(at);
             await settle(lapsed);
             continue;
           }
@@ -164,7 +170,11 @@ export function createPresence(
       if (mine === null) return;
       try {
         if (living === 0) await kv.revoke(mine.lease);
-        else await goAway(kv, layout, record(), mine, times.awayTtl, remember);
+        else {
+          const { boot } = mark();
+          const away = await goAway(kv, layout, record(), mine, times.awayTtl, remember);
+          if (away !== null) runner.lease(boot + times.awayTtl - times.margin);
+        }
       } catch (error) {
         // The store is away: no goodbye then. The lease ends by itself, and the next start adopts what it finds.
         if (!(error instanceof KvError)) throw error;

@@ -6,6 +6,7 @@ import { fits } from '#core/decide/placement.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
 import type { Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
+import { leaseGrace } from './lease-grace.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Room } from './room.ts';
@@ -78,8 +79,10 @@ export function createRetries(
   }
 
   async function claimInSlot(one: WaitingRun, job: MirroredJob, incarnation: Revision): Promise<void> {
+    const { graceMs: _, ...before } = one.running;
     const running: RunningValue = {
-      ...one.running,
+      ...before,
+      ...leaseGrace(job.record.job),
       worker: settings.id,
       incarnation,
       state: 'claimed',

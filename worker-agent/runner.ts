@@ -28,10 +28,10 @@ export interface RunPlan {
 /** How a run ended, as its host saw it. Times are UTC ms. */
 export interface RunEnd {
   /**
-   * exited: the command ended by itself or by a signal; timed_out, killed: our ladder ended it; not_started: its
-   * wrapper ended without starting the command (`reason` says why); vanished: gone without an exit status.
+   * exited: the command ended by itself or by a signal; timed_out, killed: our ladder ended it; cut_off: the warden's did, the lease
+   * being over; not_started: its wrapper ended without starting the command (`reason` says why); vanished: gone without an exit status.
    */
-  how: 'exited' | 'timed_out' | 'killed' | 'not_started' | 'vanished';
+  how: 'exited' | 'timed_out' | 'killed' | 'cut_off' | 'not_started' | 'vanished';
   reason: string;
   startedAt: number | null;
   endedAt: number;
@@ -88,6 +88,11 @@ export interface Runner {
    * pipe. Call it at or after the instant. What is armed but not claimed ends as not_started.
    */
   release(gate: string, deadlineBootMs: number): Promise<void>;
+  /**
+   * The lease now holds until then (boot time ms): what must not run without it (`onLeaseLoss: kill`) is ended at that time, whatever
+   * has become of the agent.
+   */
+  lease(deadlineBootMs: number): void;
   /** Takes the marker away and ends the wrapper. False: too late, the command has started (or has never been armed). */
   disarm(run: RunId): Promise<boolean>;
   /** The kill ladder; resolves when nothing of the run lives. `ended` comes besides, with how: killed. What is armed is un-armed. */

@@ -177,12 +177,16 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
     };
   }
 
-  /** Ends a live run with its terminal record. Called again for the same run it does nothing. */
-  function end(one: LiveRun, final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>): Promise<void> {
+  /** Ends a live run with its terminal record; what follows is as after `follows`. Called again for the same run it does nothing. */
+  function end(
+    one: LiveRun,
+    final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>,
+    follows: Run['state'] = final.state,
+  ): Promise<void> {
     if (one.phase === 'ending') return Promise.resolve();
     one.phase = 'ending';
     const through = () => {
-      const done = conclude(one, final);
+      const done = conclude(one, final, follows);
       ending.add(done);
       return done.finally(() => ending.delete(done));
     };
@@ -193,6 +197,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   async function conclude(
     one: LiveRun,
     final: Pick<Run, 'state' | 'reason' | 'endedAt'> & Partial<Run>,
+    follows: Run['state'],
   ): Promise<void> {
     const endedAt = final.endedAt ?? clock.now();
     const record: Run = {
@@ -202,8 +207,7 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       expireAt: endedAt + durationMs(one.spec.retention),
     };
     one.record = record;
-    const next =
-      record.kill === null && one.mod !== null ? following(one, one.spec, record.state, endedAt) : null;
+    const next = record.kill === null && one.mod !== null ? following(one, one.spec, follows, endedAt) : null;
     await settle(one, record, next);
     over.add(one.run);
     live.delete(one.run);
@@ -290,17 +294,11 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
   function ended(one: LiveRun, found: RunEnd): Promise<void> {
     const end_ = byOurLadder(one, found);
     const { state, reason } = judge(one.spec, end_);
-    return end(one, {
-      state,
-      reason,
-      endedAt: end_.endedAt,
-      startedAt: end_.startedAt ?? one.record.startedAt,
-      exitCode: end_.exitCode,
-      signal: end_.signal,
-      bytes: end_.bytes,
-      droppedBytes: end_.droppedBytes,
-      tail: end_.tail,
-    });
+    const { endedAt, exitCode, signal, bytes, droppedBytes, tail } = end_;
+    const startedAt = end_.startedAt ?? one.record.startedAt;
+    const final = { state, reason, endedAt, startedAt, exitCode, signal, bytes, droppedBytes, tail };
+    // Who is killed for want of a lease is lost to its worker, and at-least-once has it tried again.
+    return end(one, final, end_.how === 'cut_off' ? 'lost' : state);
   }
 
   /**

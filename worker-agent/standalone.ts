@@ -53,10 +53,23 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   const historyUrl = settings.history ?? `sqlite:${join(data, 'history.sqlite')}`;
   const history = await openHistory(historyUrl, clock);
   const layout = layoutOf();
-  const { env, platform } = process;
+  const { env, platform, execPath, execArgv, argv } = process;
+  const program = [execPath, ...execArgv, argv[1] ?? ''];
   const reference = referenceOf(historyUrl, { history, clock });
   const agent = createHostAgent({
-    ...{ settings, version: host.version, kv, history, reference, clock, ids, events, env, platform },
+    ...{
+      settings,
+      version: host.version,
+      kv,
+      history,
+      reference,
+      clock,
+      ids,
+      events,
+      env,
+      platform,
+      program,
+    },
   });
   const metrics = eventMetrics(agent.living);
   events.on(metrics.see);

@@ -58,6 +58,8 @@ export const RunningValue = v.object({
   losses: v.number(),
   /** How many instants this one stands for (catch-up `last` covers what came before), and the first of them. */
   covers: orNull(v.object({ from: ms, count: v.number() })),
+  /** How long its host needs to end it when the lease is lost (`onLeaseLoss: kill`): it is closed no sooner. Left out: it lives on. */
+  graceMs: v.optional(ms),
   /** A waiting attempt is not claimed before (UTC ms). */
   notBefore: ms,
   at: ms,

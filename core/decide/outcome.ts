@@ -4,7 +4,7 @@ import type { RunState } from '#core/model/run.ts';
 
 /** How a process ended, as far as judging it needs. */
 export interface Ending {
-  how: 'exited' | 'timed_out' | 'killed' | 'not_started' | 'vanished';
+  how: 'exited' | 'timed_out' | 'killed' | 'cut_off' | 'not_started' | 'vanished';
   reason: string;
   exitCode: number | null;
 }
@@ -19,6 +19,8 @@ export function judge(
       return { state: 'timed_out', reason: end.reason || `longer than its timeout of ${job.timeout}` };
     case 'killed':
       return { state: 'killed', reason: end.reason };
+    case 'cut_off':
+      return { state: 'killed', reason: end.reason || 'its worker was cut off, and its onLeaseLoss is kill' };
     case 'not_started':
       return { state: 'missed', reason: end.reason || 'too late to start' };
     case 'vanished':

@@ -12,6 +12,8 @@ import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { MemoryLedger } from './memory-ledger.ts';
 
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+
 /** What `begin` needs besides: everything of a job but its name, and the gate if it shares one. */
 export type Given = Omit<JobInput, 'name'> & { gate?: string };
 
@@ -73,9 +75,10 @@ export class RunnerHost {
       this.#tell();
     });
     const { clock, dir, ledger } = this;
+    const program = [process.execPath, main];
     const env = { PATH: process.env.PATH, HOME: dir, LANG: 'C.UTF-8', CRONFLEET_TOKEN: 'hush' };
     return createRunner({
-      ...{ dir, clock, ids: systemIds(), ledger, events, env, platform: process.platform },
+      ...{ dir, clock, ids: systemIds(), ledger, events, env, platform: process.platform, program },
       ...this.#options,
     });
   }

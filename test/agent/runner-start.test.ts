@@ -202,7 +202,17 @@ describe('runner: how a command is started', () => {
     const ids = { id: () => 'x', secret: () => 'x', chance: () => 0 };
     const events = { emit() {}, on: () => () => {} };
     assert.throws(
-      () => createRunner({ dir, clock, ids, ledger: host.ledger, events, env: {}, platform: 'darwin' }),
+      () =>
+        createRunner({
+          dir,
+          clock,
+          ids,
+          ledger: host.ledger,
+          events,
+          env: {},
+          platform: 'darwin',
+          program: [],
+        }),
       (error) =>
         error instanceof Refusal && error.code === 'platform_unsupported' && /darwin/.test(error.message),
     );

@@ -96,7 +96,7 @@ function attemptsInOrder(evidence: Evidence): Violation[] {
     const rest = parts.worker === null ? '' : `~${parts.worker}`;
     const before = by.get(`${parts.group}~${parts.name}~${parts.cause}~${parts.attempt - 1}${rest}`);
     if (before === undefined) continue;
-    if ((before.end ?? Infinity) > stamp.start && !closedAsLost(before.run, evidence))
+    if ((before.end ?? Infinity) > stamp.start && !mayLiveOn(before, evidence))
       found.push({
         property: 'P1',
         at: stamp.start,
@@ -225,7 +225,7 @@ function overlaps(evidence: Evidence): Violation[] {
     if (policies.get(stamp) === 'allow') continue;
     for (const other of before) {
       if (policies.get(other) === 'allow' || (other.end ?? Infinity) <= stamp.start) continue;
-      if (closedAsLost(other.run, evidence)) continue;
+      if (mayLiveOn(other, evidence)) continue;
       found.push({
         property: 'P6',
         at: stamp.start,
@@ -237,6 +237,14 @@ function overlaps(evidence: Evidence): Violation[] {
 }
 
 /** Whether somebody gave it up; History may have heard of its real end first. */
+/**
+ * Closed as lost it lives on, unseen: but not where its job has it killed with the lease, unless its host slept, and its warden with it.
+ */
+function mayLiveOn({ run, plan, host }: Stamp, evidence: Evidence): boolean {
+  const slept = evidence.hosts.some(({ id, slept: ms }) => id === host && ms > 0);
+  return closedAsLost(run, evidence) && (plan.job.onLeaseLoss === 'continue' || slept);
+}
+
 function closedAsLost(run: RunId, { log, layout, history }: Evidence): boolean {
   if (history.records.get(run)?.state === 'lost') return true;
   const key = layout.owing(run);

@@ -1,4 +1,5 @@
 import type { Remembered } from '#agent/context.ts';
+import type { Ending } from '#agent/runner/run-dir.ts';
 import type { RunPlan } from '#agent/runner.ts';
 import type { RunId } from '#core/model/ids.ts';
 import type { Run } from '#core/model/run.ts';
@@ -22,8 +23,8 @@ export interface Stamp {
   /** exit: by itself; signal: something we sent; power: the host went down. */
   endedBy: 'exit' | 'signal' | 'power' | null;
   code: number | null;
-  /** Why our ladder went for it. */
-  signalled: 'killed' | 'timed_out' | null;
+  /** Why a ladder went for it. */
+  signalled: Ending | null;
 }
 
 /** A run's directory, which outlives agent and host. */
@@ -33,8 +34,8 @@ export interface RunFiles {
   /** Who made `started` first: the wrapper (wall ms), or the agent, so that it never starts. */
   started: number | 'barred' | null;
   exit: { code: number; at: number } | null;
-  /** Why our ladder went for it. */
-  ending: 'killed' | 'timed_out' | null;
+  /** Why a ladder went for it. */
+  ending: Ending | null;
 }
 
 /** A wrapper or a command, alive. */
@@ -45,7 +46,7 @@ export interface Process {
   /** Ends at once, as by KILL. */
   die(by: 'signal' | 'power'): void;
   /** TERM: a stubborn one goes on. */
-  term(why: 'killed' | 'timed_out'): void;
+  term(why: Ending): void;
   /** Called when it is gone. */
   gone: Set<() => void>;
 }
@@ -72,6 +73,8 @@ export class Host {
   spool: Run[] = [];
   remembered: Remembered | null = null;
   diskFull = false;
+  /** Until when (boot time) the agent's lease holds, as its last life has said; beyond, the warden ends what must not run without. */
+  leaseDeadline = Number.POSITIVE_INFINITY;
   /** Its way to the store. cut: nothing passes; mute: requests arrive, and nothing comes back. */
   #link: 'whole' | 'cut' | 'mute' = 'whole';
   #onMend: (() => void)[] = [];

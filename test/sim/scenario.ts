@@ -143,6 +143,7 @@ export function jobOf(chance: Chance, name: string, workers: number, busy: boole
     retry: { attempts: chance.pick([0, 0, 1, 3]), backoff: chance.pick(['0s', '1s', '3s']), factor: 1 },
     timeout: chance.happens(0.25) ? '4s' : null,
     killGrace: '1s',
+    onLeaseLoss: chance.happens(0.3) ? 'kill' : 'continue',
     mode: workers > 1 && chance.happens(busy ? 0.05 : 0.25) ? 'all' : 'one',
     target: targetOf(chance, workers),
   });

@@ -1,3 +1,4 @@
+import type { Ending } from '#agent/runner/run-dir.ts';
 import type { FoundRun, KillReport, RunEnd, Runner, RunnerEvents, RunPlan } from '#agent/runner.ts';
 import { durationMs } from '#core/model/duration.ts';
 import type { RunId } from '#core/model/ids.ts';
@@ -15,15 +16,19 @@ export interface RunnerMistakes {
   blindToSleep?: boolean;
   /** The pipe's end alone starts the command: no `go` is needed. */
   ignoresGo?: boolean;
+  /** Nobody ends what must not run without the lease. */
+  noWarden?: boolean;
 }
 
 /** What a command of the simulation does: `sim FROM-TO CODE [stubborn]`: runs FROM to TO ms, ends with CODE. */
 const commandShape = /^sim (\d+)-(\d+) (\d+)( stubborn)?$/;
 
+const wardenLookMs = 500;
+
 interface Watched {
   plan: RunPlan;
   phase: 'armed' | 'released' | 'started' | 'ended';
-  ending: 'killed' | 'timed_out' | null;
+  ending: Ending | null;
   killing: Promise<Omit<KillReport, 'started'>> | null;
   cancelTimeout: (() => void) | null;
 }
@@ -120,6 +125,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     };
     const cancel = host.after(chance.between(Number(from), Number(to)), () => close('exit', Number(code)));
     process.die = (by) => close(by, null);
+    if (plan.job.onLeaseLoss === 'kill' && !mistakes.noWarden) guardByWarden(process, files);
     process.term = (why) => {
       stamp.signalled = why;
       if (stubborn === undefined)
@@ -130,6 +136,19 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
         if (one.phase === 'released') started(one, files);
       }),
     );
+  }
+
+  /** The host's warden, which outlives agents, looks at the lease's deadline twice a second. */
+  function guardByWarden(process: Process, files: RunFiles): void {
+    const lives = () => host.processes.get(process.run) === process;
+    const look = () => {
+      if (!lives()) return;
+      if (host.boot() < host.leaseDeadline) return void host.after(wardenLookMs, look);
+      if (!host.diskFull) files.ending ??= 'cut_off';
+      process.term('cut_off');
+      host.after(durationMs(files.plan.job.killGrace), () => lives() && process.die('signal'));
+    };
+    host.after(wardenLookMs, look);
   }
 
   function started(one: Watched, files: RunFiles): void {
@@ -165,6 +184,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     const wasArmed = one.phase === 'armed';
     if (one.phase === 'released') started(one, files);
     one.cancelTimeout?.();
+    one.ending ??= files.ending;
     if (one.ending !== null) await one.killing;
     if (stopped) return;
     const result = endOf(one, files);
@@ -199,7 +219,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
 
   function end(
     one: Watched,
-    why: 'killed' | 'timed_out',
+    why: Ending,
     signal: string,
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
@@ -212,7 +232,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
 
   async function climb(
     run: RunId,
-    why: 'killed' | 'timed_out',
+    why: Ending,
     signal: string,
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
@@ -343,6 +363,10 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
       const at = host.now();
       if (one === undefined) return { started: false, signalledAt: at, confirmedAt: at, certain: true };
       return { ...(await end(one, 'killed', signal, graceMs)), started: true };
+    },
+
+    lease(deadlineBootMs) {
+      if (!life.dead) host.leaseDeadline = deadlineBootMs;
     },
 
     async forget(run) {

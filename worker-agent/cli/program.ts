@@ -3,6 +3,7 @@ import { KvError } from '#core/ports/kv.ts';
 import { readSettings } from '../settings.ts';
 import { Unreachable } from './api-client.ts';
 import { type Command, type Context, Usage } from './command.ts';
+import { warden } from './commands/daemons.ts';
 import { commands } from './commands.ts';
 import { meant, readWords } from './flags.ts';
 import { helpOf, overview, usageOf } from './help.ts';
@@ -38,7 +39,7 @@ export async function program(argv: readonly string[], world: World): Promise<nu
     terminal.line(version);
     return 0;
   }
-  const command = commands.find((one) => one.name === name);
+  const command = [...commands, warden].find((one) => one.name === name);
   if (command === undefined) return noCommand(name, terminal);
   try {
     const { args, flags } = readWords(command, words);

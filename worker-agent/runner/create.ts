@@ -20,7 +20,8 @@ import { climb } from './kill-ladder.ts';
 import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
 import { createProcesses, isOf, isStopped, membersOf, signal } from './processes.ts';
-import { RunDir } from './run-dir.ts';
+import { type Ending, RunDir } from './run-dir.ts';
+import { createWardenKeeper } from './warden-keeper.ts';
 import { createWatch } from './watch.ts';
 
 /** Arming and adopting leave the event loop free at least this often. */
@@ -41,6 +42,8 @@ export interface RunnerOptions {
   /** The agent's environment, of which commands see an allow-list. */
   env: Record<string, string | undefined>;
   platform: string;
+  /** How this very program is started, for the warden. */
+  program: readonly string[];
   /** Without it: a cgroup for each run where this host lets us have them. */
   cgroups?: 'none';
 }
@@ -63,6 +66,10 @@ export function createRunner(options: RunnerOptions): Runner {
   const cgroups = findCgroups(options.cgroups === 'none' ? null : root);
   const gates = new Gates(gatesDir, clock, ids);
   const stopping = new AbortController();
+  const warden = createWardenKeeper({
+    ...{ root, clock, program: options.program },
+    diskFull: (error) => events.emit({ type: 'disk.full', path: root, error }),
+  });
   const ladder = { clock, cgroups, processes: createProcesses(clock), stop: stopping.signal };
   const live = new Map<RunId, LiveProcess>();
   let see: RunnerEvents = { started() {}, ended() {} };
@@ -101,18 +108,20 @@ export function createRunner(options: RunnerOptions): Runner {
   function begin(one: LiveProcess, at: number): void {
     one.phase = 'started';
     one.startedAt = at;
-    const { timeout, killSignal, killGrace } = one.plan.job;
+    const { timeout } = one.plan.job;
     if (timeout === null) return;
     const restMs = Math.max(0, at + durationMs(timeout) - clock.now());
-    one.cancelTimeout = clock.after(
-      restMs,
-      () => void end(one, 'timed_out', killSignal, durationMs(killGrace)),
-    );
+    one.cancelTimeout = clock.after(restMs, () => endByJob(one, 'timed_out'));
+  }
+
+  function endByJob(one: LiveProcess, why: Ending): void {
+    const { killSignal, killGrace } = one.plan.job;
+    void end(one, why, killSignal, durationMs(killGrace));
   }
 
   function end(
     one: LiveProcess,
-    why: 'killed' | 'timed_out',
+    why: Ending,
     name: string,
     graceMs: number,
   ): Promise<Omit<KillReport, 'started'>> {
@@ -122,7 +131,7 @@ export function createRunner(options: RunnerOptions): Runner {
     return one.killing;
   }
 
-  function noteEnding(one: LiveProcess, why: 'killed' | 'timed_out'): void {
+  function noteEnding(one: LiveProcess, why: Ending): void {
     try {
       one.dir.keepEnding(why);
     } catch (error) {
@@ -151,6 +160,7 @@ export function createRunner(options: RunnerOptions): Runner {
     if (one.phase === 'ended') return;
     one.phase = 'ended';
     one.cancelTimeout?.();
+    if (one.plan.job.onLeaseLoss === 'kill') one.ending ??= one.dir.ending();
     // A killed run has ended when nothing of it lives: what it still writes while it is being killed belongs to it.
     if (one.ending === null && isLost(one)) {
       // Somebody shot the wrapper alone: the command would live on, unseen, beside the next run.
@@ -183,6 +193,7 @@ export function createRunner(options: RunnerOptions): Runner {
     const command = commandOf(plan, account, { env: options.env, self });
     const pipe = await gates.enter(plan.gate);
     try {
+      if (plan.job.onLeaseLoss === 'kill') warden.take(plan.run);
       const dir = new RunDir(runsDir, plan.run);
       const { child, pid, output } = await startWrapper(plan, command, { dir, pipe, cgroups, boot });
       const one = track(plan, { dir, child, pid, pipe, phase: 'armed' }, output);
@@ -191,6 +202,7 @@ export function createRunner(options: RunnerOptions): Runner {
         wrapperGone(one);
       });
     } catch (error) {
+      warden.leave(plan.run);
       gates.leave(plan.gate, pipe);
       throw error;
     }
@@ -228,6 +240,7 @@ export function createRunner(options: RunnerOptions): Runner {
     one.child?.kill('SIGKILL');
     await one.gone;
     live.delete(run);
+    warden.leave(run);
     one.tail.close();
     cgroups.remove(run);
     one.dir.remove();
@@ -242,6 +255,8 @@ export function createRunner(options: RunnerOptions): Runner {
     one.ending = dir.ending();
     if (found.phase === 'running') {
       begin(one, found.startedAt ?? clock.now());
+      // The warden may not have come to the end of it.
+      if (one.ending === 'cut_off') endByJob(one, 'cut_off');
       return { ...found, startedAt: one.startedAt, end: null };
     }
     live.delete(plan.run);
@@ -259,7 +274,10 @@ export function createRunner(options: RunnerOptions): Runner {
       for (const name of readdirSync(gatesDir)) rmSync(join(gatesDir, name), { force: true });
       cgroups.tidy();
       const names = readdirSync(runsDir);
-      if (names.length === 0) return [];
+      if (names.length === 0) {
+        warden.adopt([]);
+        return [];
+      }
       const { processes } = ladder;
       const host = { boot, events, processes: await processes.list() };
       // What has not started never will. A wrapper of it ends by itself as soon as it is woken; but it may be asleep.
@@ -273,6 +291,8 @@ export function createRunner(options: RunnerOptions): Runner {
       });
       const found: FoundRun[] = [];
       await sliced(all, async (remains) => found.push(await takeUp(remains)));
+      const wards = [...live.values()].filter(({ plan }) => plan.job.onLeaseLoss === 'kill');
+      warden.adopt(wards.map(({ plan }) => plan.run));
       return found;
     },
 
@@ -344,9 +364,12 @@ export function createRunner(options: RunnerOptions): Runner {
       const one = live.get(run);
       one?.tail.close();
       live.delete(run);
+      warden.leave(run);
       cgroups.remove(run);
       new RunDir(runsDir, run).remove();
     },
+
+    lease: warden.lease,
 
     count: () => live.size,
 
@@ -361,6 +384,7 @@ export function createRunner(options: RunnerOptions): Runner {
         one.child?.unref();
       }
       cgroups.tidy();
+      await warden.stop();
     },
   };
 

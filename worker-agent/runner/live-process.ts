@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { KillReport, RunEnd, RunPlan } from '../runner.ts';
 import type { GatePipe } from './gate-pipe.ts';
 import type { OutputTail } from './output-tail.ts';
-import type { RunDir } from './run-dir.ts';
+import type { Ending, RunDir } from './run-dir.ts';
 import { notStartedReason } from './wrapper.ts';
 
 /**
@@ -28,8 +28,8 @@ export interface LiveProcess {
   releasedAt: number;
   /** How its wrapper ended, seen as its parent; null: not yet, or it was adopted. */
   exited: { code: number | null; signal: string | null } | null;
-  /** Why our ladder is ending it. */
-  ending: 'killed' | 'timed_out' | null;
+  /** Why a ladder is ending it. */
+  ending: Ending | null;
   killing: Promise<Omit<KillReport, 'started'>> | null;
   cancelTimeout: (() => void) | null;
   /** Looks in a row that found no new output. */

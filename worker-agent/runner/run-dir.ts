@@ -12,6 +12,10 @@ export interface Claim {
   claimedAt: number;
 }
 
+const endings = ['killed', 'timed_out', 'cut_off'] as const;
+/** Why a ladder went for a run; cut_off: the lease was over. */
+export type Ending = (typeof endings)[number];
+
 type Name = 'run.json' | 'stdin' | 'output' | 'cut' | 'claimed' | 'started' | 'ending' | 'exit';
 
 /**
@@ -103,14 +107,14 @@ export class RunDir {
     return text && stat !== undefined ? { code: Number(text), at: Math.floor(stat.mtimeMs) } : null;
   }
 
-  /** Why our ladder went for it, also in an earlier life of the agent; null: it did not. */
-  ending(): 'killed' | 'timed_out' | null {
+  /** Why a ladder of ours went for it, the warden's too, also in an earlier life of the agent; null: none did. */
+  ending(): Ending | null {
     const why = this.#text('ending');
-    return why === 'killed' || why === 'timed_out' ? why : null;
+    return endings.find((one) => one === why) ?? null;
   }
 
   /** Kept before the first signal: afterwards an exit status of 128 + n does not tell whose signal it was. */
-  keepEnding(why: 'killed' | 'timed_out'): void {
+  keepEnding(why: Ending): void {
     writeFileSync(this.file('ending'), why, { mode: 0o600 });
   }
 

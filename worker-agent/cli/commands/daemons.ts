@@ -1,3 +1,4 @@
+import { systemClock } from '#core/ports/system-clock.ts';
 import { siteFrom } from '#functions/site.ts';
 import { readSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
 import type { Command, Context, Flag } from '../command.ts';
@@ -56,6 +57,22 @@ function daemon(
     },
   };
 }
+
+/** What an agent starts beside itself while it has runs that must not go on without the lease; nobody needs to call it. */
+export const warden: Command = {
+  name: 'warden',
+  part: 'Start',
+  words: 'FOLDER',
+  count: [1, 1],
+  summary: "Ends an agent's runs of `onLeaseLoss: kill` when its lease has run out (started by the agent)",
+  example: 'cronfleet warden .cronfleet',
+  local: true,
+  async run({ args }) {
+    const { standGuard } = await import('../../runner/warden.ts');
+    await standGuard(args[0] ?? '', { clock: systemClock(), pid: process.pid });
+    return 0;
+  },
+};
 
 const never = new Promise<never>(() => {});
 const livesOn = 'stopping; running jobs live on';

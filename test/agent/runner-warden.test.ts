@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
+
+const deaf = "trap '' TERM; echo up $$; while :; do sleep 300; done";
+const polite = 'echo up $$; exec sleep 300';
+
+/** The wardens of a folder that live. */
+function wardensOf(dir: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && readProc(`/proc/${pid}/cmdline`).endsWith(`\0warden\0${dir}\0`));
+}
+
+const turn = () => new Promise(setImmediate);
+
+describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'agents run on Linux' }, () => {
+  let dir: string;
+  let hosts: RunnerHost[] = [];
+  const make = async () => {
+    const host = await new RunnerHost({}, dir).adopt();
+    hosts.push(host);
+    return host;
+  };
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'cronfleet-warden-'));
+    hosts = [];
+  });
+  afterEach(async () => {
+    for (const host of hosts) await host.close();
+    while (wardensOf(dir).length > 0) await turn();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('ends what runs when the lease is not renewed, and touches nothing else', async () => {
+    const host = await make();
+    const lease = (ms: number) => host.runner.lease(host.clock.boot() + ms);
+    lease(60_000);
+    const ward = await host.begin('ward', { command: deaf, onLeaseLoss: 'kill', killGrace: '200ms' });
+    const free = await host.begin('free', { command: polite });
+    for (const run of [ward, free]) await host.ledger.says(run, 'up ');
+    assert.equal(wardensOf(dir).length, 1);
+    lease(0);
+    const end = await host.ended(ward);
+    assert.deepEqual([end.how, end.signal], ['cut_off', 'KILL']);
+    assert.deepEqual(tagged(ward), []);
+    assert.notDeepEqual(tagged(free), []);
+  });
+
+  it('has no warden where no run asks for one, and lets it go when the last such run has ended', async () => {
+    const host = await make();
+    host.runner.lease(host.clock.boot() + 60_000);
+    await host.run('plain', { command: 'true' });
+    assert.deepEqual(wardensOf(dir), []);
+    const ward = await host.begin('ward', { command: 'true', onLeaseLoss: 'kill' });
+    const end = await host.ended(ward);
+    assert.deepEqual([end.how, end.exitCode], ['exited', 0]);
+    await host.runner.forget(ward);
+    await host.runner.stop();
+    assert.deepEqual(wardensOf(dir), []);
+  });
+
+  it('starts another warden with the next renewal when somebody shot it', async () => {
+    const host = await make();
+    host.runner.lease(host.clock.boot() + 60_000);
+    const ward = await host.begin('ward', { command: polite, onLeaseLoss: 'kill' });
+    await host.ledger.says(ward, 'up ');
+    const [shot = 0] = wardensOf(dir);
+    process.kill(shot, 'SIGKILL');
+    // Until its end has been told to its parent, a renewal finds it there.
+    while (wardensOf(dir).length === 0 || wardensOf(dir).includes(shot)) {
+      host.runner.lease(host.clock.boot() + 60_000);
+      await turn();
+    }
+    host.runner.lease(host.clock.boot());
+    assert.equal((await host.ended(ward)).how, 'cut_off');
+  });
+
+  it('keeps from starting what stands armed when the lease ends, and not for ever: armed anew it starts', async () => {
+    const host = await make();
+    host.runner.lease(host.clock.boot() + 60_000);
+    const ward = await host.begin('ward', { command: polite, onLeaseLoss: 'kill' });
+    const armed = planOf('armed', { command: 'echo started', onLeaseLoss: 'kill' });
+    await host.arm(armed);
+    await host.claim(armed);
+    host.runner.lease(0);
+    await host.ended(ward);
+    while (wardensOf(dir).length > 0) await turn();
+    await host.release(armed.gate);
+    assert.equal((await host.ended(armed.run)).how, 'not_started');
+    host.runner.lease(host.clock.boot() + 60_000);
+    host.ends.delete(armed.run);
+    await host.runner.forget(armed.run);
+    assert.equal(
+      (await host.run('armed', { command: 'echo started', onLeaseLoss: 'kill' })).text,
+      'started\n',
+    );
+  });
+
+  for (const [name, leaseMs, adopted] of [
+    [
+      'outlives an agent that is shot: at the end of its lease what asked for it is ended, the rest lives on',
+      1_500,
+      false,
+    ],
+    ['leaves alone what the next agent takes up in time, and goes on under its lease', 60_000, true],
+  ] as const)
+    it(name, async () => {
+      const script = new URL('warden-child.ts', import.meta.url).pathname;
+      const child = spawn(process.execPath, [script, dir, String(leaseMs), deaf], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const gone = once(child, 'exit');
+      await Promise.race([once(child.stdout, 'data'), gone]);
+      child.kill('SIGKILL');
+      await gone;
+      const [ward, free] = ['default~ward~oward~1', 'default~free~ofree~1'];
+      if (!adopted) while (tagged(ward).length > 0 || wardensOf(dir).length > 0) await turn();
+      const host = await make();
+      assert.notDeepEqual(tagged(free), []);
+      const found = host.found.find(({ plan }) => plan.run === ward);
+      if (!adopted) {
+        assert.deepEqual([found?.phase, found?.end?.how], ['ended', 'cut_off']);
+        return;
+      }
+      assert.equal(found?.phase, 'running');
+      host.runner.lease(host.clock.boot() + 60_000);
+      // The warden of the life before is relieved by ours.
+      while (wardensOf(dir).length !== 1) await turn();
+      host.runner.lease(0);
+      assert.equal((await host.ended(ward)).how, 'cut_off');
+      assert.notDeepEqual(tagged(free), []);
+    });
+});
