@@ -7,7 +7,7 @@ export default $config({
       name: 'cronfleet',
       home: 'aws',
       removal: isProduction ? 'retain' : 'remove',
-      protect: isProduction,
+      protect: isProduction && process.env.CRONFLEET_PROTECT !== 'no',
       providers: { aws: { version: '7.20.0' }, random: '4.16.6' },
     };
   },
