@@ -38,7 +38,7 @@ export type Event =
   | { type: 'settings.changed'; names: readonly string[] }
   /** They could not be read again; those known before hold on. */
   | { type: 'settings.stale'; error: unknown }
-  | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' }
+  | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' | 'cut' }
   | {
       type: 'http.request';
       method: string;

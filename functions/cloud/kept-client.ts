@@ -6,6 +6,8 @@ import { elapsed } from './elapsed.ts';
 
 /** A process may be frozen between two requests: what a connection has been through meanwhile nobody can tell. */
 const idleMs = 60_000;
+/** After this long the first call may find its connection gone. */
+const briefMs = 1_000;
 
 export interface Closable {
   close(): Promise<void>;
@@ -20,8 +22,8 @@ interface Held<C> {
 }
 
 /**
- * A client of a store that is opened when first used, and anew when it stood idle for over a minute, when its URL has changed, and
- * when the store refuses its credential while another one is set by now.
+ * A client of a store that is opened when first used, and anew when it stood idle for over a minute, when its URL has changed, when
+ * the store refuses its credential while another one is set by now, and when its connection turns out to have gone while nobody used it.
  */
 export function keptClient<C extends Closable>({
   store,
@@ -41,7 +43,7 @@ export function keptClient<C extends Closable>({
 }) {
   let held: Held<C> | null = null;
 
-  function retire(one: Held<C>, why: 'idle' | 'changed' | 'failed'): void {
+  function retire(one: Held<C>, why: 'idle' | 'changed' | 'cut' | 'failed'): void {
     if (held === one) held = null;
     one.retired = true;
     if (why !== 'failed') events.emit({ type: 'store.rebuilt', store, why });
@@ -72,20 +74,33 @@ export function keptClient<C extends Closable>({
     }
   }
 
-  return async <R>(work: (client: C) => Promise<R>): Promise<R> => {
+  return async <R>(work: (client: C) => Promise<R>, { repeatable = false } = {}): Promise<R> => {
     const wanted = await url();
+    // A freeze shorter than a minute, too, may have cost the connection, which nobody notices before it is used.
+    const stood = held !== null && held.users === 0 && held.idle() > briefMs ? held : null;
     try {
       return await once(wanted, work);
     } catch (error) {
       // What was refused was surely not done, so it may be done again.
-      if (!isRefusedCredential(error)) throw error;
-      const now = await urlAgain();
-      if (now === wanted) throw error;
-      return await once(now, work);
+      if (isRefusedCredential(error)) {
+        const now = await urlAgain();
+        if (now === wanted) throw error;
+        return await once(now, work);
+      }
+      if (stood === null || !isAway(error, repeatable)) throw error;
+      if (!stood.retired) retire(stood, 'cut');
+      return await once(wanted, work);
     }
   };
 }
 export type Use<C> = ReturnType<typeof keptClient<C & Closable>>;
+
+/** Whether the store was not reached, and the same may be asked once more: it was surely not done, or changes nothing. */
+function isAway(error: unknown, repeatable: boolean): boolean {
+  return (
+    error instanceof KvError && (error.code === 'unavailable' || (error.code === 'unknown' && repeatable))
+  );
+}
 
 /** MongoDB: Unauthorized, AuthenticationFailed, and Atlas's own. */
 const mongoCodes = new Set<unknown>([13, 18, 8000]);

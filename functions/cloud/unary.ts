@@ -10,7 +10,7 @@ function notFromHere(what: string): never {
 /** The store of jobs, by unary calls of a client that comes and goes. */
 export function unaryKv(use: Use<Kv>): Kv {
   return {
-    range: (...given) => use((kv) => kv.range(...given)),
+    range: (...given) => use((kv) => kv.range(...given), { repeatable: true }),
     txn: (txn) => use((kv) => kv.txn(txn)),
     compact: (revision) => use((kv) => kv.compact(revision)),
     grant: async () => notFromHere('a lease'),

@@ -106,61 +106,6 @@ describe("a run's log", () => {
   });
 });
 
-describe('a log that is followed', () => {
-  /** Somebody whose token can be taken away. */
-  async function reader() {
-    const { json } = await api.ask('POST', '/api/v1/tokens', { body: { name: 'eyes', role: 'viewer' } });
-    const headers = { authorization: `Bearer ${json.token}` };
-    return {
-      read: (query: string, accept: string) =>
-        api.request('GET', log(query), { as: null, headers: { ...headers, accept } }),
-      revoke: () => api.ask('DELETE', `/api/v1/tokens/${json.id}`),
-    };
-  }
-
-  it('is shown no further to whose token has been taken away', async () => {
-    await api.ran({ id: run, state: 'running' });
-    const { read, revoke } = await reader();
-    const waited = read('?wait=20', 'application/json');
-    const events = await read('', 'text/event-stream');
-    const told = events.text();
-    await clock.advance(6_000);
-    await revoke();
-    await api.said(run, 0, 'secret\n', 0);
-    assert.equal((await waited).status, 401);
-    await clock.advance(6_000);
-    assert.match(await told, /event: refused\ndata: \{.*"code":"unauthorized"/);
-    assert.doesNotMatch(await told, /secret/);
-  });
-
-  it('ends for whose token was taken away while nothing is said', async () => {
-    await api.ran({ id: run, state: 'running' });
-    const { read, revoke } = await reader();
-    const told = (await read('', 'text/event-stream')).text();
-    await clock.advance(1_000);
-    await revoke();
-    await clock.advance(6_000);
-    assert.match(await told, /event: refused/);
-  });
-
-  it('is broken off, not ended, where the store fails in the middle', async () => {
-    await api.ran({ id: run });
-    await api.said(run, 0, 'x'.repeat(1_048_576), 0);
-    await api.said(run, 1, 'y', 1_048_576);
-    const whole = api.history.log.bind(api.history);
-    let reads = 0;
-    api.history.log = (...asked) => {
-      reads += 1;
-      return reads > 1 ? Promise.reject(new Error('store gone')) : whole(...asked);
-    };
-    const response = await api.request('GET', log(), { headers: { accept: 'text/plain' } });
-    assert.equal(response.status, 200);
-    await assert.rejects(response.text());
-    api.history.log = whole;
-    assert.ok(api.told.some((event) => event.type === 'http.fault'));
-  });
-});
-
 describe('a run', () => {
   it('that was ordered is there at once, though no worker has taken it', async () => {
     const { json } = await api.ask('POST', '/api/v1/jobs/default/a/run');

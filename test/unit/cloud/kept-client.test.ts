@@ -21,7 +21,7 @@ let told: Event[];
 let wanted: string;
 let later: string;
 let fails: boolean;
-let use: <R>(work: (client: Fake) => Promise<R>) => Promise<R>;
+let use: <R>(work: (client: Fake) => Promise<R>, how?: { repeatable?: boolean }) => Promise<R>;
 
 beforeEach(() => {
   clock = new VirtualClock();
@@ -132,6 +132,37 @@ describe('a client of a store in a function', () => {
     later = 'b';
     await assert.rejects(failing(new KvError('unknown', 'perhaps')), /perhaps/);
     assert.equal(asked, 2);
+  });
+
+  it('whose connection has gone while nobody used it is replaced, and what was surely not done, or changes nothing, is asked again', async () => {
+    const failing = async (code: 'unavailable' | 'unknown', repeatable: boolean) => {
+      await use(url);
+      await clock.advance(5_000);
+      const old = opened.length;
+      let asked = 0;
+      const work = async (client: Fake) => {
+        asked += 1;
+        if (client === opened[old - 1]) throw new KvError(code, 'cut');
+        return client.url;
+      };
+      const answer = await use(work, { repeatable }).catch((error: Error) => error.message);
+      return [answer, asked];
+    };
+    assert.deepEqual(await failing('unavailable', false), ['a', 2]);
+    assert.deepEqual(await failing('unknown', true), ['a', 2]);
+    assert.deepEqual(await failing('unknown', false), ['cut', 1]);
+    assert.ok(told.some((event) => event.type === 'store.rebuilt' && event.why === 'cut'));
+  });
+
+  it('that is in use is not replaced for being away', async () => {
+    await use(url);
+    let asked = 0;
+    const away = async () => {
+      asked += 1;
+      throw new KvError('unavailable', 'away');
+    };
+    await assert.rejects(use(away, { repeatable: true }), /away/);
+    assert.deepEqual([asked, opened.length], [1, 1]);
   });
 
   it('that could not be opened is tried anew by the next request', async () => {
