@@ -4,6 +4,7 @@ import { saveJob } from '#core/cluster/jobs.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { Job, type JobInput } from '#core/model/job.ts';
 import type { RunState } from '#core/model/run.ts';
+import type { Event } from '#core/ports/events.ts';
 import type { Kv, Txn } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
@@ -27,6 +28,8 @@ export class Rig {
   readonly weather = { ...calm };
   readonly hosts: Host[] = [];
   readonly crashes: unknown[] = [];
+  /** By all agents. */
+  readonly told: Event[] = [];
   readonly store: Connection;
   readonly #chance = new Chance(1);
   readonly agents: SimAgent[] = [];
@@ -51,7 +54,7 @@ export class Rig {
     const agent = startAgent({
       ...{ host, machine, store, layout, weather, history, stamps, mistakes, measured },
       chance: this.#chance.fork(),
-      see() {},
+      see: (event) => this.told.push(event),
       crashed: (error) => this.crashes.push(error),
     });
     this.agents.push(agent);
