@@ -1,6 +1,7 @@
 import type { JobStore } from '#core/cluster/job-record.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import type { Role } from '#core/cluster/records.ts';
+import { maxSkewMs } from '#core/decide/placement.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
@@ -58,9 +59,6 @@ export interface Caller {
 
 export type Env = { Variables: { caller: Caller; requestId: string } };
 
-/** What sets a floor needs a clock that can be trusted (DESIGN.md section 4). */
-const mostSkewMs = 500;
-
 export function storeOf({ kv, layout, clock, skewMs }: AppDeps): JobStore {
   return {
     kv,
@@ -68,10 +66,10 @@ export function storeOf({ kv, layout, clock, skewMs }: AppDeps): JobStore {
     now: () => clock.now(),
     trustClock() {
       const skew = skewMs === undefined ? 0 : skewMs();
-      if (skew === null || Math.abs(skew) > mostSkewMs)
+      if (skew === null || Math.abs(skew) > maxSkewMs)
         throw new Refusal(
           'clock_skewed',
-          `this server's clock is ${skew === null ? 'of unknown offset' : `${skew} ms off`}; expected at most ${mostSkewMs} ms`,
+          `this server's clock is ${skew === null ? 'of unknown offset' : `${skew} ms off`}; expected at most ${maxSkewMs} ms`,
         );
     },
   };

@@ -3,7 +3,7 @@ import { explain, type Why, type WhyFacts } from '#core/decide/why.ts';
 import { jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Run } from '#core/model/run.ts';
-import type { WorkerRecord, WorkerView } from '#core/model/worker.ts';
+import type { WorkerView } from '#core/model/worker.ts';
 import type { History } from '#core/ports/history.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
@@ -87,7 +87,7 @@ function orderOf(prefix: string, entry: Entry, instant: number): WhyFacts['order
 /** Each registered worker, and why it would not run the job: what `rank` looks at, in words. */
 export function workersFor(job: Job, workers: readonly WorkerView[]): WhyFacts['workers'] {
   const registered = workers.filter(({ state }) => state !== 'dead');
-  const tzdata = commonTzdata(registered as unknown as WorkerRecord[]);
+  const tzdata = commonTzdata(registered);
   return registered.map((worker) => ({ id: worker.id, not: whyNot(job, worker, tzdata) }));
 }
 

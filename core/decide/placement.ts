@@ -36,7 +36,7 @@ export function fits(job: Pick<Job, 'target'>, worker: Pick<WorkerRecord, 'id' |
 }
 
 /** Zone data of the majority; a tie goes to the newer. */
-export function commonTzdata(workers: readonly WorkerRecord[]): string {
+export function commonTzdata(workers: readonly Pick<WorkerRecord, 'tzdata'>[]): string {
   const votes = new Map<string, number>();
   for (const { tzdata } of workers) votes.set(tzdata, (votes.get(tzdata) ?? 0) + 1);
   const ranked = [...votes].sort(([a, m], [b, n]) => n - m || (a < b ? 1 : -1));

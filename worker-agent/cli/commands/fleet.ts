@@ -19,6 +19,7 @@ interface Worker {
   capacity: number;
   running: number | null;
   clockSkewMs: number | null;
+  tzdata: string;
 }
 
 interface Token {
@@ -38,12 +39,14 @@ export const fleetCommands: readonly Command[] = [
       const { items } = (await context.api().get('/workers')) as { items: Worker[] };
       return show<Worker[]>(context, items, (list) =>
         table(
-          ['WORKER', 'STATE', 'RUNNING', 'CAPACITY', 'VERSION', 'LAST BEAT', 'LABELS'],
+          ['WORKER', 'STATE', 'RUNNING', 'CAPACITY', 'CLOCK', 'ZONES', 'VERSION', 'LAST BEAT', 'LABELS'],
           list.map((one) => [
             one.id,
             one.state,
             String(one.running ?? '-'),
             String(one.capacity),
+            one.clockSkewMs === null ? '-' : `${one.clockSkewMs > 0 ? '+' : ''}${one.clockSkewMs} ms`,
+            one.tzdata || '-',
             one.version,
             timeText(one.lastBeat),
             plain(

@@ -2,18 +2,8 @@ import { Refusal } from '#core/model/refusal.ts';
 import { Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
 import { version } from '../shipped.ts';
-import { bad, type Finding, note, ok } from './finding.ts';
-
-interface Worker {
-  id: string;
-  state: string;
-  clockSkewMs: number | null;
-  version: string;
-  tzdata: string;
-}
-
-/** Beyond this a worker claims nothing. */
-const mostSkewMs = 500;
+import { bad, type Finding, ok } from './finding.ts';
+import { type Worker, workerFindings } from './worker-findings.ts';
 
 /** What the server says of itself, its workers and its clock. */
 export async function serverFindings({ api, now }: Context): Promise<Finding[]> {
@@ -68,37 +58,4 @@ function clockFinding(date: string | null, now: number): Finding[] {
           'let both be set by NTP: timedatectl set-ntp true',
         ),
       ];
-}
-
-function workerFindings(workers: readonly Worker[]): Finding[] {
-  const live = workers.filter(({ state }) => state === 'live');
-  const found: Finding[] = [
-    live.length > 0
-      ? ok(`live workers: ${live.map(({ id }) => id).join(', ')}`)
-      : bad('no worker is live: nothing will run', 'start one: cronfleet up; its log says why it is not'),
-  ];
-  for (const { id, state, clockSkewMs } of workers) {
-    if (state === 'draining')
-      found.push(note(`${id} is draining and takes nothing new`, `cronfleet drain ${id} --undo lets it`));
-    if (state === 'away')
-      found.push(
-        note(`${id} was stopped while runs lived`, 'start it again within ten minutes, and it adopts them'),
-      );
-    if (clockSkewMs !== null && Math.abs(clockSkewMs) > mostSkewMs)
-      found.push(
-        bad(
-          `${id}'s clock is ${clockSkewMs} ms off, so it claims nothing`,
-          'let it be set by NTP: timedatectl set-ntp true',
-        ),
-      );
-  }
-  const zones = new Set(live.map(({ tzdata }) => tzdata));
-  if (zones.size > 1)
-    found.push(
-      note(
-        `workers have different zone data: ${[...zones].join(', ')}`,
-        'jobs with a zone run on the majority; bring all to one version',
-      ),
-    );
-  return found;
 }
