@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from '../free-ports.ts';
+import { type MemberPlan, memberArguments } from './member-command.ts';
 import type { EtcdPrograms } from './programs.ts';
 
 export interface Member {
@@ -46,17 +47,6 @@ export interface ClusterOptions {
   prepare?: (member: MemberPlan) => Promise<void>;
   /** A member's settings file instead of flags, made from where it is to stand. */
   configFile?: (member: MemberPlan) => string;
-}
-
-export interface MemberPlan {
-  name: string;
-  /** URLs. */
-  client: string;
-  peer: string;
-  metrics: string;
-  /** What --initial-cluster says. */
-  cluster: string;
-  data: string;
 }
 
 /** Fast failover, for tests: a new leader half a second after the old one's death instead of more than a second. */
@@ -118,21 +108,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 function argumentsOf(plan: MemberPlan, { tls, flags = [], configFile }: ClusterOptions): string[] {
   if (configFile) return [`--config-file=${configFile(plan)}`];
-  return [
-    `--name=${plan.name}`,
-    `--data-dir=${plan.data}`,
-    `--listen-client-urls=${plan.client}`,
-    `--advertise-client-urls=${plan.client}`,
-    `--listen-peer-urls=${plan.peer}`,
-    `--initial-advertise-peer-urls=${plan.peer}`,
-    `--listen-metrics-urls=${plan.metrics}`,
-    `--initial-cluster=${plan.cluster}`,
-    '--logger=zap',
-    '--log-level=warn',
-    ...timing,
-    ...(tls ? tlsFlags(tls) : []),
-    ...flags,
-  ];
+  return memberArguments(plan, [...timing, ...(tls ? tlsFlags(tls) : []), ...flags]);
 }
 
 function memberOf(it: {
@@ -208,13 +184,4 @@ function tlsFlags(tls: NonNullable<ClusterOptions['tls']>): string[] {
     `--key-file=${tls.key}`,
     ...(tls.clientCerts ? [`--trusted-ca-file=${tls.ca}`, '--client-cert-auth'] : []),
   ];
-}
-
-/** Free a moment ago, all of them different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -10,8 +10,11 @@ export interface Proxy {
   cut(): void;
   /** Whoever comes from now on is ended after so many bytes from the server. */
   cutAfter(bytes: number): void;
-  /** Keeps every connection, and lets nothing through any more, in either direction: a half-open line. */
-  freeze(): void;
+  /**
+   * Keeps every connection, and lets nothing through any more: a half-open line. Requests alone, or answers alone, where a way is
+   * named. What was held back has no place in a stream that goes on, so `open` ends whom it hit.
+   */
+  freeze(way?: 'requests' | 'answers'): void;
   /** Whoever comes from now on reaches another server. */
   redirect(target: string): void;
   /** When somebody comes in next. */
@@ -22,9 +25,11 @@ export interface Proxy {
 /** A line to a server on loopback that a test may cut. */
 export async function startProxy(target: string): Promise<Proxy> {
   let [host = '', port = ''] = target.split(':');
+  /** Ends of streams that have lost something. */
+  const torn = new Set<() => void>();
   const pairs = new Set<[Socket, Socket]>();
   let blocked = false;
-  let frozen = false;
+  let frozen = { requests: false, answers: false };
   let limit = Infinity;
   let tellVisit = () => {};
   const cut = () => {
@@ -43,10 +48,14 @@ export async function startProxy(target: string): Promise<Proxy> {
     };
     for (const socket of pair) socket.on('error', end).on('close', end);
     client.on('data', (data) => {
-      if (!frozen) upstream.write(data);
+      if (frozen.requests) torn.add(end);
+      else upstream.write(data);
     });
     upstream.on('data', (data) => {
-      if (frozen) return;
+      if (frozen.answers) {
+        torn.add(end);
+        return;
+      }
       const part = data.subarray(0, Math.min(left, data.length));
       left -= part.length;
       client.write(part, () => {
@@ -64,15 +73,17 @@ export async function startProxy(target: string): Promise<Proxy> {
     },
     open() {
       blocked = false;
-      frozen = false;
+      frozen = { requests: false, answers: false };
+      for (const end of torn) end();
+      torn.clear();
       limit = Infinity;
     },
     cut,
     cutAfter(bytes) {
       limit = bytes;
     },
-    freeze() {
-      frozen = true;
+    freeze(way) {
+      frozen = { requests: way !== 'answers', answers: way !== 'requests' };
     },
     redirect(other) {
       [host = '', port = ''] = other.split(':');

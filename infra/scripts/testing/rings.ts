@@ -45,6 +45,12 @@ export const rings: readonly Ring[] = [
     missing: missingInfra,
   },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
+  {
+    name: 'fleet',
+    about: 'etcd, MongoDB, servers and agents as processes of their own, and faults for all of them',
+    concurrency: 1,
+    missing: async () => (await missingEtcd()) ?? (await missingMongo()),
+  },
   { name: 'bundle', about: 'what ships, alone in an empty folder', concurrency: 1 },
   { name: 'browser', about: 'the site in a real Chromium', concurrency: 1, missing: missingBrowser },
 ];

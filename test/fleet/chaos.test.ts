@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { effort } from '#test/effort.ts';
+import { chaos } from './chaos.ts';
+import { report } from './report.ts';
+
+describe('a fleet of real processes under faults', () => {
+  it('starts no instant twice, accounts for each, and is on time again afterwards', async () => {
+    const lines: string[] = [];
+    const verdict = await chaos({
+      seed: 1,
+      faultMs: effort(30_000, 120_000),
+      agents: 3,
+      tell: (line) => lines.push(line),
+    });
+    console.log(report(verdict));
+    assert.deepEqual(verdict.breaches, [], lines.join('\n'));
+    assert.ok(verdict.started > 50);
+  });
+});

@@ -1,0 +1,181 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { decode, OwedValue } from '#core/cluster/records.ts';
+import type { Run } from '#core/model/run.ts';
+import type { History } from '#core/ports/history.ts';
+import { type Kv, prefixRange } from '#core/ports/kv.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
+import { openHistory, openKv } from '#core/stores/open.ts';
+import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
+import { findEtcd } from '#infra/etcd/programs.ts';
+import { Child } from '#infra/fleet/child.ts';
+import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
+import { type Proxy as Line, startProxy } from '#test/etcd/proxy.ts';
+
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+
+export interface YardAgent {
+  id: string;
+  child: Child;
+  /** Its lines to the etcd members. */
+  lines: readonly Line[];
+}
+
+/** Real servers and processes, each of which can be hurt by itself. */
+export class Yard {
+  readonly folder: string;
+  readonly layout = layoutOf();
+  readonly cluster: Cluster;
+  readonly agents: YardAgent[] = [];
+  readonly servers: Child[] = [];
+  readonly kv: Kv;
+  readonly history: History;
+  readonly historyUrl: string;
+  readonly #mongoPort: number;
+  #mongo: MongoServer;
+  #token = '';
+  #urls: string[] = [];
+
+  private constructor(
+    folder: string,
+    cluster: Cluster,
+    mongo: MongoServer,
+    stores: { kv: Kv; history: History },
+  ) {
+    this.folder = folder;
+    this.cluster = cluster;
+    this.#mongo = mongo;
+    this.#mongoPort = mongo.port;
+    this.historyUrl = `${mongo.url}/cronfleet`;
+    this.kv = stores.kv;
+    this.history = stores.history;
+  }
+
+  static async open(): Promise<Yard> {
+    const programs = await findEtcd();
+    if ('missing' in programs) throw new Error(programs.missing);
+    const folder = mkdtempSync(join(tmpdir(), 'cronfleet-yard-'));
+    const cluster = await startCluster({ programs, members: 3 });
+    const mongo = await startMongo({ folder: join(folder, 'history') });
+    if ('missing' in mongo) {
+      await cluster.stop();
+      throw new Error(mongo.missing);
+    }
+    const clock = systemClock();
+    return new Yard(folder, cluster, mongo, {
+      kv: await openKv(`etcd://${cluster.endpoints}`, clock, systemIds()),
+      history: await openHistory(`${mongo.url}/cronfleet`, clock),
+    });
+  }
+
+  #child(name: string, args: readonly string[], env: Record<string, string> = {}): Child {
+    mkdirSync(join(this.folder, 'logs'), { recursive: true });
+    const command = [process.execPath, main, ...args, '--log-level', 'debug'];
+    const log = join(this.folder, 'logs', `${name}.log`);
+    return new Child(
+      { name, command, env, log },
+      // Only who hurts it says when it comes again.
+      { restartMs: 86_400_000, stopMs: 20_000, changed() {}, died() {} },
+    );
+  }
+
+  async addAgent(id: string, labels = ''): Promise<YardAgent> {
+    const lines = await Promise.all(this.cluster.members.map(({ endpoint }) => startProxy(endpoint)));
+    const kv = `etcd://${lines.map(({ endpoint }) => endpoint).join(',')}`;
+    const child = this.#child(id, [
+      ...['agent', '--id', id, '--data', join(this.folder, id), '--kv', kv, '--history', this.historyUrl],
+      ...(labels === '' ? [] : ['--labels', labels]),
+    ]);
+    child.start();
+    const agent = { id, child, lines };
+    this.agents.push(agent);
+    return agent;
+  }
+
+  async addServers(ports: readonly number[]): Promise<void> {
+    const kv = ['--kv', `etcd://${this.cluster.endpoints}`];
+    const stores = [...kv, '--history', this.historyUrl];
+    const { execFileSync } = await import('node:child_process');
+    const create = ['token', 'create', 'test', '--role', 'admin', '--direct', ...kv];
+    this.#token = execFileSync(process.execPath, [main, ...create], { encoding: 'utf8' }).trim();
+    for (const port of ports) {
+      const child = this.#child(`server-${port}`, ['server', '--listen', `127.0.0.1:${port}`, ...stores]);
+      child.start();
+      this.servers.push(child);
+      this.#urls.push(`http://127.0.0.1:${port}`);
+    }
+    for (const at of ports.keys()) await this.untilAnswers(at);
+  }
+
+  async untilAnswers(server: number): Promise<void> {
+    while (
+      !(await fetch(`${this.#urls[server]}/api/v1/health`).then(
+        ({ ok }) => ok,
+        () => false,
+      ))
+    )
+      await sleep(50);
+  }
+
+  /** One request to one server; throws where nobody answers. */
+  async ask(
+    server: number,
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; body: unknown }> {
+    const answer = await fetch(`${this.#urls[server]}/api/v1${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(15_000),
+    });
+    return { status: answer.status, body: await answer.json() };
+  }
+
+  async killHistory(): Promise<void> {
+    await this.#mongo.stop('SIGKILL');
+  }
+
+  async restartHistory(): Promise<void> {
+    const again = await startMongo({ folder: join(this.folder, 'history'), port: this.#mongoPort });
+    if ('missing' in again) throw new Error(again.missing);
+    this.#mongo = again;
+  }
+
+  /** Every record that History holds, and those that are owed to it. */
+  async records(): Promise<Run[]> {
+    const runs = new Map<string, Run>();
+    const { entries } = await this.kv.range(prefixRange(this.layout.owed));
+    for (const entry of entries) {
+      const read = decode(OwedValue, entry);
+      if (read.ok) runs.set((read.value.run as unknown as Run).id, read.value.run as unknown as Run);
+    }
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.history.runs({ limit: 500, ...(cursor === undefined ? {} : { cursor }) });
+      for (const run of page.items) runs.set(run.id, run);
+      if (page.next === null) return [...runs.values()];
+      cursor = page.next;
+    }
+  }
+
+  /** Ends everything; the folder stays where somebody should look into it. */
+  async close(keep = false): Promise<void> {
+    for (const { lines } of this.agents) for (const line of lines) line.open();
+    await Promise.all(this.agents.map(({ child }) => child.stop()));
+    await Promise.all(this.servers.map((child) => child.stop()));
+    for (const { lines } of this.agents) for (const line of lines) await line.close();
+    await this.kv.close();
+    await this.history.close();
+    await this.#mongo.stop('SIGKILL');
+    await this.cluster.stop();
+    if (!keep) rmSync(this.folder, { recursive: true, force: true });
+  }
+}
