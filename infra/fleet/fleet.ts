@@ -122,23 +122,20 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
     if ('missing' in programs) throw new Error(`no etcd: ${programs.missing}`);
     const cluster = members.map((name) => `${name}=${url(`${name}-peer`)}`).join(',');
     for (const name of members)
-      begin(
-        name,
-        [
-          programs.etcd,
-          ...memberArguments(
-            {
-              name,
-              data: join(folder, 'etcd', name),
-              client: url(`${name}-client`),
-              peer: url(`${name}-peer`),
-              metrics: url(`${name}-metrics`),
-              cluster,
-            },
-            ['--auto-compaction-mode=periodic', '--auto-compaction-retention=1h'],
-          ),
-        ],
-      );
+      begin(name, [
+        programs.etcd,
+        ...memberArguments(
+          {
+            name,
+            data: join(folder, 'etcd', name),
+            client: url(`${name}-client`),
+            peer: url(`${name}-peer`),
+            metrics: url(`${name}-metrics`),
+            cluster,
+          },
+          ['--auto-compaction-mode=periodic', '--auto-compaction-retention=1h'],
+        ),
+      ]);
     for (const name of members) await answers(`${url(`${name}-metrics`)}/health`, name);
   }
 
