@@ -48,6 +48,24 @@ describe('runner: armed, claimed, released', () => {
     assert.equal(existsSync(stamp('waits')), true);
   });
 
+  it('un-armed and killed at once, it has one end: nothing was started, or its end is told', async () => {
+    for (const [at, order] of ['kill first', 'un-arm first', 'kill first', 'un-arm first'].entries()) {
+      const plan = stamper(`both-${at}`, `both-${at}`);
+      await host.arm(plan);
+      await host.claim(plan);
+      // Released, it may start any moment; armed, it stands still.
+      const released = at >= 2 ? host.release(plan.gate) : Promise.resolve();
+      const disarm = () => host.runner.disarm(plan.run);
+      const kill = () => host.runner.kill(plan.run, { signal: 'TERM', graceMs: 10_000 });
+      const first = order === 'kill first' ? kill() : disarm();
+      const second = order === 'kill first' ? disarm() : kill();
+      const [one, other] = await Promise.all([first, second, released]);
+      const report = [one, other].find((answer) => typeof answer === 'object');
+      if (report?.started) assert.notEqual((await host.ended(plan.run)).how, 'not_started', order);
+      else assert.deepEqual(tagged(plan.run), [], order);
+    }
+  });
+
   it("starts nothing once the lease's deadline has passed by boot time", async () => {
     const plan = stamper('too-late', 'late');
     await host.arm(plan);

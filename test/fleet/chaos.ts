@@ -79,10 +79,13 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
         due,
         quiet,
       });
-      const running = (await yard.kv.range(prefixRange(yard.layout.running), { countOnly: true })).count;
-      if (running > 0 && Date.now() > until) verdict.breaches.push(`P11 ${running} running keys are left`);
+      const running = (await yard.kv.range(prefixRange(yard.layout.running))).entries;
+      if (Date.now() > until)
+        for (const { key, value } of running) verdict.breaches.push(`P11 ${key} is left: ${value}`);
       const settled =
-        running === 0 && verdict.unaccounted === 0 && !verdict.breaches.some((text) => text.startsWith('P2'));
+        running.length === 0 &&
+        verdict.unaccounted === 0 &&
+        !verdict.breaches.some((text) => text.startsWith('P2'));
       if (settled || Date.now() > until) {
         good = verdict.breaches.length === 0;
         return verdict;

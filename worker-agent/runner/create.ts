@@ -72,6 +72,7 @@ export function createRunner(options: RunnerOptions): Runner {
   });
   const ladder = { clock, cgroups, processes: createProcesses(clock), stop: stopping.signal };
   const live = new Map<RunId, LiveProcess>();
+  const unarming = new Map<RunId, Promise<boolean>>();
   let see: RunnerEvents = { started() {}, ended() {} };
   /** Ends that wait until a burst has started, and until when (boot time) at most. */
   const held: LiveProcess[] = [];
@@ -230,10 +231,20 @@ export function createRunner(options: RunnerOptions): Runner {
     return true;
   }
 
-  async function disarm(run: RunId): Promise<boolean> {
+  function disarm(run: RunId): Promise<boolean> {
+    const done = unarm(run).finally(() => {
+      if (unarming.get(run) === done) unarming.delete(run);
+    });
+    unarming.set(run, done);
+    return done;
+  }
+
+  async function unarm(run: RunId): Promise<boolean> {
     const one = live.get(run);
+    // Being killed it is told of as ended, and nobody else may take it away before.
+    if (one === undefined || one.ending !== null) return false;
     // One that stands armed is not looked at: nothing may come between this and its end.
-    if (one === undefined || (one.phase === 'released' && !(await caught(one)))) return false;
+    if (one.phase === 'released' && !(await caught(one))) return false;
     const { phase } = one;
     if (phase === 'started' || phase === 'ended') return false;
     one.phase = 'ended';
@@ -346,6 +357,8 @@ export function createRunner(options: RunnerOptions): Runner {
     disarm,
 
     async kill(run, { signal: name, graceMs }) {
+      // What is being un-armed tells of no end: there is nothing of it to be killed afterwards.
+      while (unarming.has(run)) await unarming.get(run);
       if (live.get(run)?.phase === 'armed') await disarm(run);
       const one = live.get(run);
       if (one?.phase === 'released') {
