@@ -8,6 +8,8 @@ import { changed, without } from './tampering.ts';
 export interface Mistake {
   name: string;
   workers: number;
+  /** The promises of which one must be seen to be broken. */
+  shows: readonly string[];
   kinds: readonly FaultKind[];
   latencyMs?: number;
   /** Made anew for each seed. */
@@ -59,6 +61,7 @@ export const mistakes: readonly Mistake[] = [
   {
     name: 'lock, run, unlock instead of a claim',
     workers: 3,
+    shows: ['P1'],
     kinds: [],
     make: () => ({
       tamper: (txn) =>
@@ -68,22 +71,31 @@ export const mistakes: readonly Mistake[] = [
         })),
     }),
   },
-  { name: 'a leased claim', workers: 2, kinds: ['kill', 'leaseLoss'], make: leasesClaims },
+  {
+    name: 'a leased claim',
+    workers: 2,
+    shows: ['P2', 'P6'],
+    kinds: ['kill', 'leaseLoss'],
+    make: leasesClaims,
+  },
   {
     name: 'a save or a delete that sets the cursor back',
     workers: 2,
+    shows: ['P1'],
     kinds: [],
     make: () => ({ apiTamper: setsCursor }),
   },
   {
     name: 'release without the deadline',
     workers: 2,
+    shows: ['P1'],
     kinds: ['freeze', 'freeze', 'freeze'],
     make: () => ({ ignoresDeadline: true }),
   },
   {
     name: 'close without the owner compare',
     workers: 3,
+    shows: ['P1', 'P12'],
     kinds: ['kill'],
     latencyMs: 400,
     make: () => ({
@@ -93,30 +105,35 @@ export const mistakes: readonly Mistake[] = [
   {
     name: 'two transactions of one job in a request',
     workers: 2,
+    shows: ['P6'],
     kinds: [],
     make: () => ({ careless: true }),
   },
   {
     name: 'giving up on an unknown claim',
     workers: 2,
+    shows: ['P2', 'P11'],
     kinds: [],
     make: () => ({ givesUp: true }),
   },
   {
     name: 'a later terminal record that wins',
     workers: 2,
+    shows: ['P2'],
     kinds: ['pause', 'cut'],
     make: () => ({ lastTerminalWins: true }),
   },
   {
     name: 'resuming a watch from the revision of its header',
     workers: 2,
+    shows: ['P10'],
     kinds: ['deaf', 'cut'],
     make: () => ({ hears: (event, { resumed }) => (resumed && event.type === 'changes' ? null : event) }),
   },
   {
     name: 'killing by the name of the job',
     workers: 2,
+    shows: ['P8'],
     kinds: [],
     make: () => ({
       hears: (event, { host }) => {
@@ -137,6 +154,7 @@ export const mistakes: readonly Mistake[] = [
   {
     name: 'ignoring compaction',
     workers: 2,
+    shows: ['P10'],
     kinds: ['deaf', 'cut', 'compact', 'compact'],
     make: () => ({ hears: (event, { first }) => (event.type === 'list' && !first ? null : event) }),
   },

@@ -26,6 +26,8 @@ export interface SimOptions {
   minutes?: number;
   /** Only these kinds of trouble; left out: as the seed draws them. */
   kinds?: readonly FaultKind[];
+  /** How long nothing happens before it is judged: above the timeouts of the protocol, or nothing may be said of what is left over. */
+  quietMs?: number;
   /** Of the agents' requests, instead of what the seed draws. */
   latencyMs?: number | undefined;
   mistakes?: Mistakes;
@@ -44,7 +46,7 @@ export interface SimResult {
 }
 
 /** After the heal: above twice every timeout of the protocol but `away`, and two sweeps of the keeper. */
-const quietMs = 150_000;
+const longQuietMs = 150_000;
 /** So long after the last fault every worker sees what the store holds (P10). */
 const viewMs = 10_000;
 
@@ -148,7 +150,7 @@ class Simulation {
     await world.advance(20_000 - viewMs);
     this.#guard('api', user.quick.calm());
     const calmAt = world.time;
-    await world.advance(quietMs);
+    await world.advance(this.#options.quietMs ?? longQuietMs);
     this.#over = true;
     for (const { host, agent, stopping } of fleet.members)
       if (agent === null || stopping)

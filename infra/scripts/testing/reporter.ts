@@ -28,12 +28,14 @@ interface TestEvent {
  * has no such tests. What could run here and does not is a skipped test instead.
  */
 const notRunMark = 'NOT RUN HERE: ';
+/** How a test says a figure that is worth reading though it passed. */
+const figureMark = 'FIGURE: ';
 
 /** How much of what a file printed is shown beside its failures; the end is what tells. */
 const shownOutput = 16_384;
 
 /**
- * A reporter of `node --test` that is silent about what passes: it prints each failure when it happens, with its file's own
+ * A reporter of `node --test` that is silent about what passes, but for figures: it prints each failure when it happens, with its file's own
  * output, and ends with one marked line of JSON for the runner (tally.ts).
  */
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
@@ -49,6 +51,7 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
       outputs.set(file, `${outputs.get(file) ?? ''}${data.message}`.slice(-shownOutput));
       for (const line of (data.message ?? '').split('\n'))
         if (line.startsWith(notRunMark)) yield `${file}: ${line}\n`;
+        else if (line.startsWith(figureMark)) yield `${line.slice(figureMark.length)}\n`;
     } else if (type === 'test:pass' || type === 'test:fail') {
       const name = [...parents.slice(0, data.nesting ?? 0), data.name ?? ''].join(' > ');
       const isFile = data.entryFile === undefined;
