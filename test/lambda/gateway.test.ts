@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { program } from '#agent/cli/program.ts';
 import { gatewayHandler, lambdaGateway } from '#functions/cloud/gateway.ts';
 import { type Api, makeApp } from '#test/api/make-app.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
@@ -64,5 +65,33 @@ describe("a run's log, through a gateway", () => {
     const more = await ask('', 'text/plain');
     assert.deepEqual([more.status, ((await more.json()) as { code: string }).code], [413, 'log_too_large']);
     assert.equal((await (await ask('?from=3900000', 'text/plain')).arrayBuffer()).byteLength, 200_000);
+  });
+
+  it('is printed by the command line to its end, however long', async () => {
+    const bytes = new Uint8Array(4_500_000).map((_, i) => (i % 80 === 79 ? 10 : 97));
+    await api.said(run, 0, bytes, 0);
+    await api.ran({ id: run, state: 'succeeded' });
+    let printed = '';
+    const terminal = {
+      ...{ line() {}, note() {}, paint: (_: string, text: string) => text, input: async () => '' },
+      write(text: string) {
+        printed += text;
+      },
+    };
+    const code = await program(['logs', run], {
+      ...{ env: { CRONFLEET_URL: 'https://x', CRONFLEET_TOKEN: await api.tokenOf('viewer') }, terminal },
+      ...{ now: () => clock.now(), onInterrupt() {} },
+      async fetch(url, init) {
+        const event = await eventOf(new Request(url as string, init));
+        const answer = await gatewayHandler(api.app)(
+          event,
+          contextOf(() => 29_000),
+        );
+        return responseOf(JSON.stringify(answer), 'GET');
+      },
+    });
+    assert.equal(code, 0);
+    assert.equal(printed.length, bytes.length);
+    assert.equal(printed, Buffer.from(bytes).toString());
   });
 });

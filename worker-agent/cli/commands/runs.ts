@@ -2,7 +2,7 @@ import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
 import { type Command, type Context, jsonFlag, show } from '../command.ts';
-import { follow } from '../follow.ts';
+import { follow, writeLog } from '../follow.ts';
 import { plain, table } from '../terminal.ts';
 import { type Jobs, type Run, stateText, timeText, tookText } from '../views.ts';
 import { jobPath } from './jobs.ts';
@@ -92,10 +92,7 @@ export const runCommands: readonly Command[] = [
         await follow(context, run);
         return 0;
       }
-      const { body } = await context.api().raw(`/runs/${encodeURIComponent(run)}/log`, 'text/plain');
-      const decoder = new TextDecoder();
-      for await (const piece of body ?? []) context.terminal.write(decoder.decode(piece, { stream: true }));
-      context.terminal.write(decoder.decode());
+      await writeLog(context, run);
       return 0;
     },
   },
