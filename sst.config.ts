@@ -8,7 +8,7 @@ export default $config({
       home: 'aws',
       removal: isProduction ? 'retain' : 'remove',
       protect: isProduction && process.env.CRONFLEET_PROTECT !== 'no',
-      providers: { aws: { version: '7.20.0' }, random: '4.16.6' },
+      providers: { aws: { version: '7.20.0' }, random: '4.16.6', mongodbatlas: '4.16.0' },
     };
   },
   async run() {

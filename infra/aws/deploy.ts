@@ -1,8 +1,9 @@
 import { makeAlarms } from './alarms.ts';
 import { makeApi } from './api.ts';
+import { makeAtlas } from './atlas.ts';
 import { build } from './bundle.ts';
 import { makeEtcd } from './etcd.ts';
-import { makeNetwork } from './network.ts';
+import { makeNetwork, natAddresses } from './network.ts';
 import { readOptions } from './options.ts';
 import { outputsOf } from './outputs.ts';
 import { makeSettings } from './settings.ts';
@@ -15,7 +16,8 @@ export function deploy(env: Readonly<Record<string, string | undefined>>) {
   const { functions, site } = build();
   const network = makeNetwork(options);
   const kv = options.etcd ? makeEtcd(network) : null;
-  const settings = makeSettings(kv);
+  const history = options.atlas === null ? null : makeAtlas(options, options.atlas, natAddresses(network));
+  const settings = makeSettings({ kv, history });
   const place = { options, network, settings, functions };
   const api = makeApi(place);
   const router = makeSite(options, api, site);

@@ -17,4 +17,9 @@ export function makeNetwork({ vpc, etcd, isProduction }: Options) {
     },
   });
 }
+/** From where the functions reach what is outside. */
+export function natAddresses(network: Network): $util.Output<string[]> {
+  return network.nodes.elasticIps.apply((ips) => $util.all(ips.map(({ publicIp }) => publicIp)));
+}
+
 export type Network = ReturnType<typeof makeNetwork>;

@@ -1,5 +1,5 @@
 import type { Api } from './api.ts';
-import type { Network } from './network.ts';
+import { type Network, natAddresses } from './network.ts';
 import type { Options } from './options.ts';
 import type { Settings } from './settings.ts';
 
@@ -32,8 +32,4 @@ export function outputsOf(
     next2: $interpolate`is all well: CRONFLEET_URL=${router.url} CRONFLEET_TOKEN=cf_... npm run -s cli -- doctor`,
     next3: `change a setting, without a deploy: aws ssm put-parameter --overwrite --type SecureString --name ${path}/history --value mongodb+srv://...`,
   };
-}
-
-function natAddresses(network: Network) {
-  return network.nodes.elasticIps.apply((ips) => $util.all(ips.map(({ publicIp }) => publicIp)));
 }

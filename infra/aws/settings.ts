@@ -1,5 +1,8 @@
 /** What the functions read at run time; the names are those of functions/cloud/settings.ts. */
-export function makeSettings(kvOfOurs: $util.Output<string> | null) {
+export function makeSettings(ours: {
+  kv: $util.Output<string> | null;
+  history: $util.Output<string> | null;
+}) {
   const path = `/cronfleet/${$app.stage}`;
   const none = 'none';
   const set = (name: string, value: $util.Input<string>) =>
@@ -14,8 +17,8 @@ export function makeSettings(kvOfOurs: $util.Output<string> | null) {
       },
     );
   const parameters = [
-    set('kv', kvOfOurs ?? new sst.Secret('Kv').value),
-    set('history', new sst.Secret('History').value),
+    set('kv', ours.kv ?? new sst.Secret('Kv').value),
+    set('history', ours.history ?? new sst.Secret('History').value),
     set('kv-ca', new sst.Secret('KvCa', none).value),
     set('kv-cert', new sst.Secret('KvCert', none).value),
     set('kv-key', new sst.Secret('KvKey', none).value),

@@ -43,7 +43,7 @@ function hasPlatform(): boolean {
   const providers = read('.sst/platform/config.d.ts');
   return (
     read('.sst/platform/version').includes(String(version)) &&
-    ['@pulumi/aws', '@pulumi/random'].every(
+    ['@pulumi/aws', '@pulumi/random', '@pulumi/mongodbatlas'].every(
       (name) =>
         providers.includes(name) && existsSync(join(projectFolder, '.sst/platform/node_modules', name)),
     )

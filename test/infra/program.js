@@ -44,6 +44,9 @@ const outputs = {
     bucket: name,
     bucketRegionalDomainName: `${name}.s3.eu-central-1.amazonaws.com`,
   }),
+  'mongodbatlas:index/flexCluster:FlexCluster': () => ({
+    connectionStrings: { standardSrv: 'mongodb+srv://cluster.x.mongodb.net' },
+  }),
   'random:index/randomString:RandomString': ({ inputs }) => ({ result: 'a'.repeat(inputs.length) }),
   'random:index/randomPassword:RandomPassword': ({ inputs }) => ({ result: 's'.repeat(inputs.length) }),
 };

@@ -310,3 +310,41 @@ describe('an etcd of ours', () => {
     assert.equal(named(dev, 'SettingKv').inputs.value, 'etcd://10.0.1.10:2379');
   });
 });
+
+describe('a MongoDB of ours', () => {
+  const project = 'a'.repeat(24);
+  const keys = { MONGODB_ATLAS_PUBLIC_KEY: 'x', MONGODB_ATLAS_PRIVATE_KEY: 'y' };
+
+  it('is a cluster at Atlas that lets in the NAT and one user, for one database', async () => {
+    const program = await runProgram('dev', { CRONFLEET_ATLAS: project, ...keys });
+    const { name, projectId, providerSettings } = named(program, 'Atlas').inputs;
+    assert.deepEqual(
+      [name, projectId, providerSettings.regionName],
+      ['cronfleet-dev', project, 'EU_CENTRAL_1'],
+    );
+    const { roles, scopes, password } = named(program, 'AtlasUser').inputs;
+    assert.deepEqual(roles, [{ roleName: 'readWrite', databaseName: 'cronfleet' }]);
+    assert.deepEqual(scopes, [{ name: 'cronfleet-dev', type: 'CLUSTER' }]);
+    const access = ofType(program, 'mongodbatlas:index/projectIpAccessList:ProjectIpAccessList');
+    assert.deepEqual(
+      access.map(({ inputs }) => inputs.ipAddress),
+      ['198.51.100.7'],
+    );
+    assert.equal(
+      named(program, 'SettingHistory').inputs.value,
+      `mongodb+srv://cronfleet-dev:${password}@cluster.x.mongodb.net/cronfleet`,
+    );
+    assert.equal(named(program, 'Atlas').retainOnDelete, false);
+    assert.equal(
+      dev.graph.some(({ type }) => type.startsWith('mongodbatlas:')),
+      false,
+    );
+  });
+
+  it('is refused without the keys of its project, or in a network whose addresses nobody knows', async () => {
+    await assert.rejects(
+      runProgram('dev', { CRONFLEET_ATLAS: project, CRONFLEET_VPC: 'vpc-0a1b' }),
+      /MONGODB_ATLAS_PUBLIC_KEY is missing[\s\S]*PRIVATE_KEY is missing[\s\S]*not with CRONFLEET_VPC/,
+    );
+  });
+});

@@ -36,7 +36,7 @@ const globals: Plugin = {
     build.onLoad({ filter: /(sst\.config|infra\/aws\/[\w-]+)\.ts$/ }, ({ path }) => ({
       loader: 'ts',
       resolveDir: join(path, '..'),
-      contents: `import * as aws from '@pulumi/aws';\nimport * as random from '@pulumi/random';\nimport * as sst from '${platform}/src/components/index.ts';\n${readFileSync(path, 'utf8')}`,
+      contents: `import * as aws from '@pulumi/aws';\nimport * as random from '@pulumi/random';\nimport * as mongodbatlas from '@pulumi/mongodbatlas';\nimport * as sst from '${platform}/src/components/index.ts';\n${readFileSync(path, 'utf8')}`,
     }));
   },
 };
