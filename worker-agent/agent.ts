@@ -249,9 +249,12 @@ export function createAgent(given: AgentDeps) {
       orders.close();
       fullness.close();
       await planner.close();
-      await runner.stop();
       const settled = new AbortController();
-      await Promise.race([runs.settled(), sleep(clock, times.stopWait, settled.signal)]);
+      const waited = sleep(clock, times.stopWait, settled.signal);
+      // What is being claimed at this moment may become a run of ours, with which we do not just go.
+      await Promise.race([claims.idle().then(() => sleep(clock, 0)), waited]);
+      await runner.stop();
+      await Promise.race([runs.settled(), waited]);
       settled.abort();
       const living = runs.live.size + runs.waiting.size;
       await presence.leave(living);

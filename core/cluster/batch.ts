@@ -51,6 +51,7 @@ export function batcher(deps: {
 }) {
   let waiting: Waiting[] = [];
   let busy = false;
+  const idlers: (() => void)[] = [];
 
   function take(): Waiting[] {
     const jobs = new Set<JobId>();
@@ -74,6 +75,7 @@ export function batcher(deps: {
       while (waiting.length > 0) await send(take());
     } finally {
       busy = false;
+      for (const tell of idlers.splice(0)) tell();
     }
   }
 
@@ -129,8 +131,10 @@ export function batcher(deps: {
         void flush();
       });
     },
-    /** Whether a request is under way or pieces wait. */
-    busy: () => busy || waiting.length > 0,
+    /** Settles when no request is under way and no piece waits. */
+    async idle(): Promise<void> {
+      while (busy) await new Promise<void>((resolve) => idlers.push(resolve));
+    },
   };
 }
 export type Batcher = ReturnType<typeof batcher>;

@@ -151,9 +151,9 @@ function tellsTime(life: Life, history: SimHistory): { now(): Promise<number> } 
 
 /** A batcher that knows no two pieces as of one job. */
 const careless: typeof batcher = (deps) => {
-  const { submit, busy } = batcher(deps);
+  const { submit, idle } = batcher(deps);
   let sent = 0;
-  return { submit: (piece) => submit({ ...piece, job: `${piece.job}/${sent++}` }), busy };
+  return { submit: (piece) => submit({ ...piece, job: `${piece.job}/${sent++}` }), idle };
 };
 
 export function isStoreAway(error: unknown): boolean {

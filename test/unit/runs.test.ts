@@ -10,7 +10,10 @@ import { systemClock } from '#core/ports/system-clock.ts';
 it('a stop waits for no end whose kill ladder it has left as it stands', async () => {
   const ladder = Promise.withResolvers<never>();
   const asked = Promise.withResolvers<void>();
-  const finishes: Batcher = { submit: async () => ({ outcome: 'refused', doubt: false }), busy: () => false };
+  const finishes: Batcher = {
+    submit: async () => ({ outcome: 'refused', doubt: false }),
+    idle: async () => {},
+  };
   const runs = createRuns(
     {
       ...{ clock: systemClock(), layout: layout(), guard() {}, report() {} },
