@@ -102,10 +102,10 @@ export function createKeeper(
     return Math.max(0, [...able, ...all.filter((id) => !able.includes(id))].indexOf(settings.id));
   }
 
-  /** Whether an attempt that waits in this lane may be mine: of a job that is gone anybody cancels it. */
+  /** Whether an attempt that waits in this lane may be mine. In mode all it is its own worker's. */
   function mayTake(job: JobId, lane: string): boolean {
     const spec = mirror.jobs.get(job)?.record.job ?? null;
-    return spec === null || (lane === oneLane && fits(spec, settings));
+    return spec !== null && lane === oneLane && fits(spec, settings);
   }
 
   /**
@@ -117,7 +117,9 @@ export function createKeeper(
     const at = clock.now();
     const spec = mirror.jobs.get(job)?.record.job ?? null;
     if (value.state === 'waiting') {
-      if (mayTake(job, lane)) await takeOver(basis, value, entry);
+      const waiting = { ...basis, running: value, fence: entry.create };
+      if (spec === null) await runs.cancel(waiting, spec, 'cancelled', 'deleted');
+      else if (mayTake(job, lane)) await takeOver(basis, value, entry);
       else if (lane !== oneLane && at - value.at > dayMs)
         await runs.cancel(
           { ...basis, running: value, fence: entry.create },

@@ -57,7 +57,10 @@ export function createRetries(
     if (!open || one === undefined || busy.has(run)) return;
     busy.add(run);
     try {
-      if (!(await cancelled(one)) && clock.now() >= one.running.notBefore) await claim(one);
+      if (await cancelled(one)) return;
+      // Adopted meanwhile, it may be another's idea of when.
+      if (clock.now() < one.running.notBefore) schedule(one);
+      else await claim(one);
     } finally {
       busy.delete(run);
     }

@@ -617,6 +617,16 @@ function eligible(job: Job, { hosts, scenario }: Evidence): Host[] {
   return hosts.filter(({ id }, i) => fits(job, { id, labels: scenario.workers[i]?.labels ?? {} }));
 }
 
+/** Whether no request gets lost. */
+function isStill({ weather }: Scenario): boolean {
+  const { refused, lost, replyLost, late, doubled } = weather;
+  return [refused, lost, replyLost, late, doubled].every((odd) => odd === 0);
+}
+
+function isWell({ troubles }: Evidence, host: string, from: number, to: number): boolean {
+  return !troubles.some((one) => (one.host ?? host) === host && one.from <= to && one.to >= from);
+}
+
 /** Whether workers may be full: then some of what is due has to wait. */
 function isOverworked({ workers }: Scenario): boolean {
   return workers.some(({ capacity }) => capacity < 100);
@@ -647,9 +657,13 @@ function ownLane({ stamps }: Evidence): Violation[] {
   });
 }
 
-/** A worker takes no more at once than it said it would, but for what it does not know of: closed as lost, they may live on. */
+/**
+ * A worker takes no more at once than it said it would, but for what it does not know of: runs that were closed as lost may live on, and
+ * claims in doubt may turn out to be its own.
+ */
 function withinCapacity(evidence: Evidence): Violation[] {
   const { scenario, hosts, stamps } = evidence;
+  if (!isStill(scenario)) return [];
   return hosts.flatMap(({ id }, i) => {
     const own = stamps.filter(({ host }) => host === id);
     const most = scenario.workers[i]?.capacity ?? Number.POSITIVE_INFINITY;
@@ -660,7 +674,7 @@ function withinCapacity(evidence: Evidence): Violation[] {
           (one.end ?? Number.POSITIVE_INFINITY) > stamp.start &&
           !closedAsLost(one.run, evidence),
       );
-      return beside.length <= most
+      return beside.length <= most || !isWell(evidence, id, stamp.start - healthyMs, stamp.start)
         ? []
         : [
             {
@@ -703,14 +717,10 @@ const healthyMs = 25_000;
 
 /** An instant is decided in time, faults or no faults, as long as one eligible worker has been well for a while. */
 function decidedInTime(evidence: Evidence): Violation[] {
-  const { log, layout, hosts, scenario, troubles, endAt } = evidence;
-  const { weather, workers } = scenario;
-  const still = [weather.refused, weather.lost, weather.replyLost, weather.late, weather.doubled];
+  const { log, layout, hosts, scenario, endAt } = evidence;
   // Requests that get lost cost what their deadlines are; a single machine's clock may be set.
   if (hosts.length === 1 || still.some((odd) => odd > 0) || workers.some(({ capacity }) => capacity < 100))
     return [];
-  const well = (host: string, from: number, to: number) =>
-    !troubles.some((one) => (one.host ?? host) === host && one.from <= to && one.to >= from);
   const found: Violation[] = [];
   for (const { job, floor, paused } of jobsAtEnd(log, layout)) {
     const id = jobId(job.group, job.name);
@@ -729,9 +739,13 @@ function decidedInTime(evidence: Evidence): Violation[] {
       const instant = next;
       const at = instant - epoch;
       const from = at - healthyMs;
-      const able = eligible(job, evidence).some(({ id: host }) => well(host, from, at + takeOverMs));
+      const able = eligible(job, evidence).some(({ id: host }) =>
+        isWell(evidence, host, from, at + takeOverMs),
+      );
       if (!able) continue;
-      const within = hosts.every(({ id: host }) => well(host, from, at + calmMs)) ? calmMs : takeOverMs;
+      const within = hosts.every(({ id: host }) => isWell(evidence, host, from, at + calmMs))
+        ? calmMs
+        : takeOverMs;
       const decided = moves.find(
         ({ change }) => change.type === 'put' && (cursorOf(change.entry) ?? 0) >= instant,
       );

@@ -256,7 +256,8 @@ export class Life {
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.#flush();
+    if (this.host.asleep) this.host.onWake(() => this.#flush());
+    else this.#flush();
   }
 
   /** Whatever this agent does to the outside, or hears of it, begins with a step. */
