@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { jobNotices } from './alert.ts';
 import { isDuration } from './duration.ts';
 import { namePattern } from './ids.ts';
 import { runStates } from './run.ts';
@@ -25,7 +26,6 @@ export const Environment = v.record(
   v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected an environment variable name')),
   line,
 );
-const noticeStates = ['failed', 'timed_out', 'lost', 'missed', 'late', 'recovered'] as const;
 
 export const signalNames = ['HUP', 'INT', 'QUIT', 'KILL', 'USR1', 'USR2', 'ALRM', 'TERM'] as const;
 
@@ -114,7 +114,7 @@ export const Job = v.strictObject({
   notify: v.optional(
     v.array(
       v.strictObject({
-        on: v.pipe(v.array(v.picklist(noticeStates)), v.minLength(1)),
+        on: v.pipe(v.array(v.picklist(jobNotices)), v.minLength(1)),
         to: v.pipe(v.array(name), v.minLength(1)),
       }),
     ),

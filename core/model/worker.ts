@@ -32,6 +32,10 @@ export interface WorkerLoad {
   cpu: number;
   memory: number;
   clockSkewMs: number | null;
+  /** How full its spool is, 0 to 1; left out by earlier versions. */
+  spool?: number;
+  /** It was stopped, and did not die. */
+  left?: boolean;
 }
 
 /** A worker as the API shows it: registration and last load together. */

@@ -1,3 +1,4 @@
+import type { Alert, AlertProgress } from '#core/model/alert.ts';
 import type { RunId } from '#core/model/ids.ts';
 import type { Run, RunState, Trigger } from '#core/model/run.ts';
 import type { WorkerLoad } from '#core/model/worker.ts';
@@ -131,6 +132,28 @@ export interface History {
     limit: number;
     cursor?: string;
   }): Promise<Page<AuditEntry>>;
+  /** Puts alerts into the outbox; of those whose id is there already nothing changes. */
+  addAlerts(alerts: readonly Alert[]): Promise<void>;
+  /** Newest first. `groups`: only what concerns their jobs; `open`: only what stands, or only what does not. */
+  alerts(query: {
+    groups?: readonly string[];
+    open?: boolean;
+    limit: number;
+    cursor?: string;
+  }): Promise<Page<Alert>>;
+  /**
+   * Takes alerts whose delivery is due at `now`, longest due first: until `until` nobody else gets them, and then whoever asks. Each goes
+   * to one taker only, however many ask at once. `by` names this taking and no other.
+   */
+  claimAlerts(claim: { by: string; now: number; until: number; limit: number }): Promise<Alert[]>;
+  /** Writes down what became of alerts taken as `by`; of those that somebody else has taken since nothing changes. */
+  settleAlerts(by: string, progress: readonly AlertProgress[]): Promise<void>;
+  /** Alerts that stand, in the order of what they are about: about these, or about anything behind `after`. */
+  openAlerts(query: { abouts: readonly string[] } | { after: string; limit: number }): Promise<Alert[]>;
+  /** Their causes are gone. `untold`: only those that nobody has been told of or is about to be, and nobody will be. */
+  endAlerts(ids: readonly string[], at: number, untold: boolean): Promise<void>;
+  /** When each channel was last told something, of what was told since then; oldest first. */
+  toldSince(since: number): Promise<{ channel: string; at: number }[]>;
   saveLoad(load: WorkerLoad): Promise<void>;
   loads(): Promise<WorkerLoad[]>;
   /** Forgets what expired before `now`; returns how many runs went. Where the store does that itself, nothing. */

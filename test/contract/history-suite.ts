@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type Alert, newAlert } from '#core/model/alert.ts';
 import { instantText } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
@@ -32,6 +33,14 @@ export function run(at: number, more: Partial<Run> = {}): Run {
   return blankRun({
     id: `${group}~${name}~${instantText(instant)}~${attempt}`,
     ...{ group, name, attempt, state: 'running', instant, plannedAt: instant, startedAt: instant + 3 },
+    ...more,
+  });
+}
+
+/** An alert `at` ms after t0, whose delivery is due then. */
+export function alert(id: string, at: number, more: Partial<Alert> = {}): Alert {
+  return newAlert({
+    ...{ id, kind: 'failed', about: 'g/a', job: 'g/a', at: t0 + at, title: id, to: ['mail'] },
     ...more,
   });
 }
@@ -424,6 +433,100 @@ export function historySuite(
     });
   });
 
+  describe(`History ${name}: alerts`, () => {
+    const idsOf = (alerts: readonly Alert[]) => alerts.map(({ id }) => id);
+    const claim = (history: History, by: string, now: number, limit = 10) =>
+      history.claimAlerts({ by, now: t0 + now, until: t0 + now + minuteMs, limit });
+    const settled = { due: null, tries: 1, told: [], problem: null, partOf: null };
+
+    promise('are one for each cause, and listed newest first, page by page', async (history) => {
+      const all = [
+        alert('a', 1, { text: 'output €\n' }),
+        alert('b', 2, { job: 'h/b', about: 'h/b' }),
+        alert('c', 3, { job: null, about: 'fleet' }),
+        alert('d', 4, { open: false, endedAt: t0 + 5 }),
+      ];
+      await history.addAlerts(all);
+      await history.addAlerts([alert('a', 9, { title: 'another' }), alert('e', 5)]);
+      const list = async (query: object) => await history.alerts({ limit: 10, ...query });
+      assert.deepEqual(idsOf((await list({})).items), ['e', 'd', 'c', 'b', 'a']);
+      assert.deepEqual((await list({})).items.slice(1), all.toReversed());
+      assert.deepEqual(idsOf((await list({ groups: ['g'] })).items), ['e', 'd', 'a']);
+      assert.deepEqual(idsOf((await list({ groups: ['g', 'h', 'h'], open: true })).items), ['e', 'b', 'a']);
+      assert.deepEqual((await list({ groups: [] })).items, []);
+      assert.deepEqual(idsOf((await list({ open: false })).items), ['d']);
+      const first = await list({ limit: 2 });
+      await history.addAlerts([alert('f', 9)]);
+      const second = await list({ limit: 3, cursor: first.next });
+      assert.deepEqual([idsOf(second.items), second.next], [['c', 'b', 'a'], null]);
+    });
+    promise(
+      'go to one taker only, longest due first, and to another when that one is late',
+      async (history) => {
+        await history.addAlerts([3, 1, 2].map((at) => alert(`a${at}`, at)));
+        await history.addAlerts([alert('later', 99_999), alert('nobody', 1, { to: [] })]);
+        assert.deepEqual(idsOf(await claim(history, 'x', 2, 1)), ['a1']);
+        const [x, y] = await Promise.all([claim(history, 'y', 10), claim(history, 'z', 10)]);
+        assert.deepEqual([...idsOf(x), ...idsOf(y)].sort(), ['a2', 'a3']);
+        assert.deepEqual(await claim(history, 'w', 11), []);
+        assert.deepEqual(idsOf(await claim(history, 'v', 2 + minuteMs)).sort(), ['a1']);
+      },
+    );
+    promise('are settled by who has taken them, and by nobody who had before', async (history) => {
+      await history.addAlerts([alert('a', 1), alert('b', 1), alert('c', 1)]);
+      await claim(history, 'x', 1);
+      await history.settleAlerts('x', [{ ...settled, id: 'a', due: t0 + 5, problem: 'away' }]);
+      assert.deepEqual(idsOf(await claim(history, 'y', 5)), ['a']);
+      await history.settleAlerts('x', [{ ...settled, id: 'a', tries: 7 }]);
+      const told = [{ channel: 'mail', at: t0 + 6 }];
+      await history.settleAlerts('y', [{ ...settled, id: 'a', told }]);
+      await history.settleAlerts('x', [
+        { ...settled, id: 'b', partOf: 'a' },
+        { ...settled, id: 'c', told },
+      ]);
+      const found = (await history.alerts({ limit: 9 })).items;
+      assert.deepEqual(
+        found.map(({ id, tries, open, by, due, partOf }) => [id, tries, open, by, due, partOf]),
+        [
+          ['c', 1, true, null, null, null],
+          ['b', 1, false, null, null, 'a'],
+          ['a', 1, true, null, null, null],
+        ],
+      );
+      assert.deepEqual(await history.toldSince(t0), told, 'a telling of two is one');
+      assert.deepEqual(await history.toldSince(t0 + 7), []);
+    });
+    promise('stand until their cause is gone; who is not told of it then never is', async (history) => {
+      await history.addAlerts([
+        alert('a', 1),
+        alert('b', 2, { about: 'worker:w' }),
+        alert('c', 3, { open: false }),
+        alert('d', 4, { about: 'worker:v', due: t0 + 50 }),
+      ]);
+      const open = async (query: Parameters<History['openAlerts']>[0]) =>
+        idsOf(await history.openAlerts(query));
+      assert.deepEqual(await open({ after: '', limit: 9 }), ['a', 'd', 'b']);
+      assert.deepEqual(await open({ after: 'g/a', limit: 1 }), ['d']);
+      assert.deepEqual(await open({ abouts: ['g/a', 'worker:w', 'g/a'] }), ['a', 'b']);
+      assert.deepEqual(await open({ abouts: [] }), []);
+      await claim(history, 'x', 10);
+      await history.endAlerts(['b', 'd'], t0 + 11, true);
+      assert.deepEqual(await open({ after: '', limit: 9 }), ['a', 'b'], 'somebody is about to be told of b');
+      await history.endAlerts(['a', 'b', 'none'], t0 + 12, false);
+      assert.deepEqual(await open({ after: '', limit: 9 }), []);
+      const found = (await history.alerts({ limit: 9 })).items;
+      assert.deepEqual(
+        found.map(({ id, endedAt, due }) => [id, (endedAt ?? t0) - t0, due === null]),
+        [
+          ['d', 11, true],
+          ['c', 0, false],
+          ['b', 12, false],
+          ['a', 12, false],
+        ],
+      );
+    });
+  });
+
   describe(`History ${name}: the rest`, () => {
     promise('keeps who did what, newest first, page by page', async (history) => {
       const entry = (at: number, who: string, job: string | null) => ({
@@ -484,8 +587,13 @@ export function historySuite(
         assert.equal(await history.expire(t0 + 5), 0);
         return;
       }
+      await history.addAlerts([alert('gone', 0, { expireAt: t0 + 5 }), alert('kept', 0)]);
       assert.equal(await history.expire(t0), 150);
       assert.equal(await history.expire(t0 + 5), 150);
+      assert.deepEqual(
+        (await history.alerts({ limit: 9 })).items.map(({ id }) => id),
+        ['kept'],
+      );
       assert.equal(await history.expire(t0 + 5), 0);
       assert.deepEqual(
         (await history.runs({ limit: 500 })).items.map(({ id }) => id),

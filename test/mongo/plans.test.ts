@@ -3,7 +3,7 @@ import { after, describe, it } from 'node:test';
 import { type CommandStartedEvent, type Document, MongoClient } from 'mongodb';
 import type { History, RunQuery } from '#core/ports/history.ts';
 import { historyIn } from '#core/stores/history/mongo/mongo-history.ts';
-import { chunk, minuteMs, run, t0 } from '#test/contract/history-suite.ts';
+import { alert, chunk, minuteMs, run, t0 } from '#test/contract/history-suite.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { mongoForTests } from './server.ts';
 
@@ -81,6 +81,15 @@ const reads: [name: string, ask: (history: History) => Promise<unknown>][] = [
       (history) => history.audit({ limit: 9, ...query }),
     ],
   ),
+  ...[{}, { open: true }, { groups: ['g'] }].map(
+    (query): [string, (history: History) => Promise<unknown>] => [
+      `alerts ${JSON.stringify(query)}`,
+      (history) => history.alerts({ limit: 9, ...query }),
+    ],
+  ),
+  ['alerts that stand', (history) => history.openAlerts({ after: 'f', limit: 9 })],
+  ['what was told', (history) => history.toldSince(t0)],
+  ['alerts that are due', (history) => history.claimAlerts({ by: 'x', now: t0, until: t0, limit: 9 })],
 ];
 const job = { group: 'g', name: 'job' };
 const hour = { from: t0, to: t0 + 60 * minuteMs, stepMs: minuteMs };
@@ -90,6 +99,7 @@ async function fill(): Promise<void> {
     run(at, { group: at % 2 ? 'g' : 'h', state: at % 9 ? 'succeeded' : 'failed', worker: `w${at % 3}` }),
   );
   await history.saveRuns(runs);
+  await history.addAlerts(runs.map(({ id }, at) => alert(id, at, { open: at % 2 === 0 })));
   await history.saveLogs(runs.flatMap(({ id }) => [chunk(id, 0, 0, 'a'), chunk(id, 1, 1, 'b')]));
 }
 

@@ -4,7 +4,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import { runStates, triggers } from '#core/model/run.ts';
 
 /** Stands in every document as `v`. A change of what is below is a further version. */
-export const layoutVersion = 1;
+export const layoutVersion = 2;
 
 interface CollectionLayout {
   name: string;
@@ -72,6 +72,23 @@ const collections: readonly CollectionLayout[] = [
       { name: 'group', key: { group: 1, order: 1 } },
       { name: 'job', key: { job: 1, order: 1 } },
       { name: 'who', key: { who: 1, order: 1 } },
+    ],
+  },
+  {
+    name: 'alerts',
+    required: ['order', 'kind', 'about', 'at', 'title', 'to', 'open', 'told', 'expireAt'],
+    properties: {
+      ...{ order: text, kind: text, about: text, title: text, text, at: number, expireAt: date },
+      ...{ to: { bsonType: 'array' }, told: { bsonType: 'array' }, open: { bsonType: 'bool' } },
+    },
+    indexes: [
+      { name: 'order', key: { order: 1 } },
+      { name: 'group', key: { group: 1, order: 1 } },
+      { name: 'open', key: { open: 1, order: 1 } },
+      { name: 'about', key: { open: 1, about: 1 } },
+      { name: 'due', key: { due: 1 } },
+      { name: 'told', key: { toldAt: 1 } },
+      { name: 'expire', key: { expireAt: 1 }, expireAfterSeconds: 0 },
     ],
   },
   {

@@ -4,6 +4,7 @@ import type { Clock } from '#core/ports/clock.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
 import { searchLogs } from '../log-search.ts';
 import { logWaiters } from '../log-waiters.ts';
+import { type AlertDocument, alertsCollection } from './alerts.ts';
 import { type AuditDocument, auditCollection } from './audit.ts';
 import { layoutVersion, makeLayout } from './layout.ts';
 import { type LogDocument, logsCollection } from './logs.ts';
@@ -49,6 +50,7 @@ export function historyIn(
   const records = db.collection<RunDocument>('runs');
   const runs = runsCollection(records, db.client);
   const logs = logsCollection(db.collection<LogDocument>('logs'));
+  const alerts = alertsCollection(db.collection<AlertDocument>('alerts'));
   const audits = auditCollection(db.collection<AuditDocument>('audit'));
   const loads = db.collection<LoadDocument>('workers');
   const waiting = logWaiters(clock);
@@ -105,6 +107,13 @@ export function historyIn(
     stats: (query) => ask('sum up runs', () => readStats(records, query), longCallMs),
     addAudit: (entry) => ask('keep who did what', () => audits.add(entry)),
     audit: (query) => ask('read who did what', () => audits.list(query)),
+    addAlerts: (given) => ask('save alerts', () => alerts.add(given)),
+    alerts: (query) => ask('list alerts', () => alerts.list(query)),
+    claimAlerts: (claim) => ask('take alerts', () => alerts.claim(claim)),
+    settleAlerts: (by, progress) => ask('settle alerts', () => alerts.settle(by, progress)),
+    openAlerts: (query) => ask('read alerts', () => alerts.open(query)),
+    endAlerts: (ids, at, untold) => ask('end alerts', () => alerts.end(ids, at, untold)),
+    toldSince: (since) => ask('read alerts', () => alerts.toldSince(since)),
     saveLoad: (load) =>
       ask('save load figures', async () => {
         const document = { v: layoutVersion, at: new Date(load.at), load };

@@ -9,12 +9,16 @@ export function expiry(db: DatabaseSync) {
   const logs = db.prepare('DELETE FROM log WHERE rowid IN (SELECT rowid FROM log WHERE expire <= ? LIMIT ?)');
   const expired = db.prepare('SELECT seq, id FROM run WHERE expire <= ? LIMIT ?');
   const ownLogs = db.prepare('DELETE FROM log WHERE rowid IN (SELECT rowid FROM log WHERE run = ? LIMIT ?)');
+  const alerts = db.prepare(
+    'DELETE FROM alert WHERE rowid IN (SELECT rowid FROM alert WHERE expire <= ? LIMIT ?)',
+  );
   const drop = db.prepare('DELETE FROM run WHERE seq = ?');
 
   return {
     slice(now: number): number | null {
       return transaction(db, () => {
         let left = sliceRows - Number(logs.run(now, sliceRows).changes);
+        left -= Number(alerts.run(now, left).changes);
         let gone = 0;
         for (const { seq, id } of expired.all(now, left)) {
           if (left <= 0) break;

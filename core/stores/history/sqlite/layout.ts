@@ -39,5 +39,19 @@ export const historyLayout: Layout = {
     CREATE INDEX audit_who ON audit (who, at, id);
     CREATE TABLE load (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
     `,
+    // `taker` is Alert.by; what changes about an alert stands in columns and in `body` alike.
+    `
+    CREATE TABLE alert (
+      id TEXT PRIMARY KEY, at INTEGER NOT NULL, grp TEXT, about TEXT NOT NULL, open INTEGER NOT NULL, due INTEGER, taker TEXT,
+      told INTEGER, expire INTEGER NOT NULL, body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX alert_at ON alert (at, id);
+    CREATE INDEX alert_group ON alert (grp, at, id);
+    CREATE INDEX alert_open ON alert (open, at, id);
+    CREATE INDEX alert_about ON alert (about) WHERE open = 1;
+    CREATE INDEX alert_due ON alert (due) WHERE due IS NOT NULL;
+    CREATE INDEX alert_told ON alert (told) WHERE told IS NOT NULL;
+    CREATE INDEX alert_expire ON alert (expire);
+    `,
   ],
 };

@@ -4,6 +4,7 @@ import { openDatabase } from '../../sqlite/open-database.ts';
 import { sqliteError } from '../../sqlite/sqlite-error.ts';
 import { searchLogs } from '../log-search.ts';
 import { logWaiters } from '../log-waiters.ts';
+import { alertsTable } from './alerts-table.ts';
 import { auditTable } from './audit-table.ts';
 import { expiry } from './expiry.ts';
 import { historyLayout } from './layout.ts';
@@ -34,6 +35,7 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
   const runs = runsTable(db);
   const lists = runList(db);
   const logs = logsTable(db);
+  const alerts = alertsTable(db);
   const audits = auditTable(db);
   const expired = expiry(db);
   const loads = loadsTable(db);
@@ -61,6 +63,13 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
     stats: (query) => readStats(db, query, turn),
     addAudit: async (entry) => writing(file, () => audits.add(entry)),
     audit: async (query) => audits.list(query),
+    addAlerts: async (given) => writing(file, () => alerts.add(given)),
+    alerts: async (query) => alerts.list(query),
+    claimAlerts: async (claim) => writing(file, () => alerts.claim(claim)),
+    settleAlerts: async (by, progress) => writing(file, () => alerts.settle(by, progress)),
+    openAlerts: async (query) => alerts.open(query),
+    endAlerts: async (given, at, untold) => writing(file, () => alerts.end(given, at, untold)),
+    toldSince: async (since) => alerts.toldSince(since),
     saveLoad: async (load) => writing(file, () => loads.save(load)),
     loads: async () => loads.all(),
     async expire(now) {
