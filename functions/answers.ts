@@ -1,5 +1,7 @@
 import * as v from 'valibot';
+import { channelTypes } from '#core/cluster/channels.ts';
 import { roles } from '#core/cluster/records.ts';
+import { fleetNotices, jobNotices } from '#core/model/alert.ts';
 import { Job } from '#core/model/job.ts';
 import { runStates, triggers } from '#core/model/run.ts';
 import { workerStates } from '#core/model/worker.ts';
@@ -168,14 +170,37 @@ export const Forecast = v.strictObject({
 });
 export const Channel = v.strictObject({
   name: text,
-  type: v.picklist(['webhook', 'slack']),
+  type: v.picklist(channelTypes),
   url: text,
+  /** Whether its messages are signed. */
+  signed: v.boolean(),
+  from: orNull(text),
+  to: v.array(text),
+  on: v.array(v.picklist(fleetNotices)),
+  quiet: orNull(v.strictObject({ from: text, to: text, timezone: text })),
   updatedAt: time,
   updatedBy: text,
 });
 export const Delivery = v.strictObject({ delivered: v.boolean(), status: orNull(whole), detail: text });
-/** Nothing raises alerts in this version: the list is empty, and its items say nothing yet. */
-export const Alert = v.strictObject({ id: text, at: time });
+export const Alert = v.strictObject({
+  id: text,
+  kind: v.picklist([...jobNotices, ...fleetNotices]),
+  about: text,
+  job: orNull(text),
+  run: orNull(text),
+  worker: orNull(text),
+  at: time,
+  title: text,
+  text,
+  to: v.array(text),
+  open: v.boolean(),
+  endedAt: orNull(time),
+  told: v.array(v.strictObject({ channel: text, at: time })),
+  /** Whether somebody is still to be told. */
+  waits: v.boolean(),
+  problem: orNull(text),
+  partOf: orNull(text),
+});
 
 /** The course's answers: HTTP 200, whatever has happened. */
 export const Errno = v.strictObject({ errno: v.picklist([0, -1]), msg: text, data: v.unknown() });

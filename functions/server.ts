@@ -8,6 +8,7 @@ import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
+import { keepWatching } from './alerts/keep-watching.ts';
 import { createApp } from './app.ts';
 import type { SiteFile } from './deps.ts';
 import { keepForgetting } from './expiry.ts';
@@ -49,6 +50,10 @@ export async function startServer(
   const forgetting = keepForgetting({ history, clock }, stop.signal, (error) =>
     events.emit({ type: 'server.fault', where: 'history.expire', error }),
   );
+  const watching = keepWatching(
+    { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
+    stop.signal,
+  );
   const measuring = reference.run(stop.signal);
   const hasToken = await listTokens(kv, layout).then(
     (tokens) => tokens.length > 0,
@@ -60,7 +65,7 @@ export async function startServer(
     async stop() {
       stop.abort();
       await port.close();
-      await Promise.all([forgetting, measuring]);
+      await Promise.all([forgetting, watching, measuring]);
       await history.close();
       await kv.close();
     },

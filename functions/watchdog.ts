@@ -5,9 +5,9 @@ import { logEvent } from '#agent/event-log.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
+import { watchOnce } from './alerts/keep-watching.ts';
 import { figuresTo } from './cloud/figures.ts';
 import { cloudStores } from './cloud/stores.ts';
-import { watch } from './watch.ts';
 
 // The watchdog as a scheduled function: the second pair of eyes when no worker lives. It fails where it can't see, so that an alarm
 // on its errors, and on its silence, tells of that.
@@ -27,7 +27,8 @@ const folder = join(tmpdir(), 'cronfleet');
 const stores = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
 
 export async function handler(): Promise<{ overdue: number; dead: number; live: number }> {
-  const { overdue, dead, live } = await watch({ ...stores, clock, events }, [
+  const deps = { ...stores, clock, ids, events, fetch: globalThis.fetch };
+  const { overdue, dead, live } = await watchOnce(deps, [
     figuresTo((line) => void lines.write(`${line}\n`), CRONFLEET_STAGE),
   ]);
   return { overdue: overdue.length, dead: dead.length, live };

@@ -4,6 +4,7 @@ import type { JobId, RunId } from '#core/model/ids.ts';
 import { sleep } from '#core/ports/clock.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
+import { alertingLedger } from './alerting-ledger.ts';
 import { type AgentDeps, times } from './context.ts';
 import { createFullness } from './fullness.ts';
 import { inOrder } from './in-order.ts';
@@ -34,7 +35,11 @@ const reportEvery = 5_000;
  * record. `run` settles after `stop`, with living jobs left alive for the next start to adopt.
  */
 export function createAgent(given: AgentDeps) {
-  const deps = { ...given, runner: inOrder(given.runner) };
+  const deps = {
+    ...given,
+    runner: inOrder(given.runner),
+    ledger: alertingLedger(given.ledger, (job) => mirror.jobs.get(job)?.record.job ?? null),
+  };
   const { settings, layout, clock, events, runner } = deps;
   const ending = new AbortController();
   const timeline = createTimeline(clock);
@@ -168,17 +173,23 @@ export function createAgent(given: AgentDeps) {
     },
   };
 
+  function report(left: boolean): void {
+    deps.report({
+      id: settings.id,
+      at: clock.now(),
+      running: runs.count(),
+      revision: mirror.revision(),
+      cpu: 0,
+      memory: 0,
+      clockSkewMs: ownClock.skewMs(),
+      spool: deps.ledger.fullness(),
+      left,
+    });
+  }
+
   async function beat(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      deps.report({
-        id: settings.id,
-        at: clock.now(),
-        running: runs.count(),
-        revision: mirror.revision(),
-        cpu: 0,
-        memory: 0,
-        clockSkewMs: ownClock.skewMs(),
-      });
+      report(false);
       await sleep(clock, reportEvery, stop);
     }
   }
@@ -258,6 +269,8 @@ export function createAgent(given: AgentDeps) {
       settled.abort();
       const living = runs.live.size + runs.waiting.size;
       await presence.leave(living);
+      // The last word: who is gone after this has not died.
+      report(true);
       ending.abort();
       timeline.stop();
       await failed;

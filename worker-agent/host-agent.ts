@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import type { ReferenceTime } from '#core/cluster/reference-time.ts';
-import type { Clock } from '#core/ports/clock.ts';
+import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
@@ -14,6 +14,9 @@ import { createRunner } from './runner/create.ts';
 import type { Settings } from './settings.ts';
 import { createLedger } from './shipper/create-ledger.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
+
+/** How long a stop waits for History to hear of it. */
+const goodbyeMs = 1_000;
 
 export interface HostAgent {
   id: string;
@@ -46,6 +49,7 @@ export function createHostAgent(deps: {
   const facts = hostFacts();
   const folder = openDataFolder(settings.data, { id: settings.id, host: facts.host });
   const { path: dir, id } = folder;
+  let reported: Promise<void> = Promise.resolve();
   const ledger = createLedger({ dir: join(dir, 'spool'), history, clock, ids, events });
   const runner = createRunner({ dir, clock, ids, ledger, events, env, platform, program });
   const agent = createAgent({
@@ -54,7 +58,8 @@ export function createHostAgent(deps: {
     settings: { ...facts, id, labels: settings.labels, capacity: settings.capacity, version: deps.version },
     report(load) {
       // Load figures are for looking at: a History that is away is told of elsewhere.
-      history.saveLoad({ ...load, ...hostLoad() }).catch(() => {});
+      const before = load.left ? reported : Promise.resolve();
+      reported = before.then(() => history.saveLoad({ ...load, ...hostLoad() })).catch(() => {});
     },
   });
   const stopping = new AbortController();
@@ -74,6 +79,9 @@ export function createHostAgent(deps: {
       await Promise.allSettled([working]);
       shipping.abort();
       await Promise.allSettled([shipped]);
+      const waited = new AbortController();
+      await Promise.race([reported, sleep(clock, goodbyeMs, waited.signal)]);
+      waited.abort();
       folder.close();
     },
   };

@@ -6,6 +6,7 @@ import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
+import { keepWatching } from '#functions/alerts/keep-watching.ts';
 import { createApp } from '#functions/app.ts';
 import { authenticator, createToken } from '#functions/auth.ts';
 import type { SiteFile } from '#functions/deps.ts';
@@ -114,6 +115,10 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   const forgetting = keepForgetting({ history, clock }, stop.signal, (error) =>
     events.emit({ type: 'server.fault', where: 'history.expire', error }),
   );
+  const watching = keepWatching(
+    { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
+    stop.signal,
+  );
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {
     url,
@@ -123,7 +128,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
       stop.abort();
       await agent.stop();
       await port.close();
-      await forgetting;
+      await Promise.all([forgetting, watching]);
       await history.close();
       await kv.close();
     },

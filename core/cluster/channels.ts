@@ -1,18 +1,32 @@
 import * as v from 'valibot';
+import { fleetNotices } from '#core/model/alert.ts';
 import { type Kv, prefixRange } from '#core/ports/kv.ts';
 import type { Layout } from './keys.ts';
 import { decode } from './records.ts';
 
-/** Under channels/<name>: where alerts may go. The URL is a secret where it holds one (Slack's do). */
+export const channelTypes = ['webhook', 'slack', 'email'] as const;
+
+/** Under channels/<name>: where alerts may go. The URL is a secret where it holds one (Slack's do, and a mail server's password). */
 export const ChannelValue = v.object({
-  type: v.picklist(['webhook', 'slack']),
+  type: v.picklist(channelTypes),
+  /** Of an e-mail channel its server: smtp://[USER:PASSWORD@]HOST[:PORT], or smtps:. */
   url: v.string(),
+  /** What a webhook's messages are signed with; null: they are not. */
+  secret: v.optional(v.nullable(v.string()), null),
+  /** E-mail: sender and recipients. */
+  from: v.optional(v.nullable(v.string()), null),
+  to: v.optional(v.array(v.string()), () => []),
+  /** What of the fleet it is told; jobs name their channels themselves. */
+  on: v.optional(v.array(v.picklist(fleetNotices)), () => []),
+  quiet: v.optional(v.nullable(v.object({ from: v.string(), to: v.string(), timezone: v.string() })), null),
   updatedAt: v.pipe(v.number(), v.integer()),
   updatedBy: v.string(),
 });
 export type ChannelValue = v.InferOutput<typeof ChannelValue>;
 
-export async function listChannels(kv: Kv, layout: Layout): Promise<(ChannelValue & { name: string })[]> {
+export type NamedChannel = ChannelValue & { name: string };
+
+export async function listChannels(kv: Kv, layout: Layout): Promise<NamedChannel[]> {
   const { entries } = await kv.range(prefixRange(layout.channels));
   return entries.flatMap((entry) => {
     const read = decode(ChannelValue, entry);

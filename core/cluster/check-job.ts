@@ -124,6 +124,7 @@ function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mis
     return 'item' in schema
       ? input.flatMap((one, i) => unknownFields(schema.item as v.GenericSchema, one, `${at}${i}.`))
       : [];
+  if (schema.type === 'variant') return unknownFields(optionOf(schema, input), input, at);
   const given = Object.entries(input);
   if (schema.type === 'record')
     return given
@@ -136,6 +137,17 @@ function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mis
     if (entry === undefined) return [mistake(at + name, value, 'no such field')];
     return unknownFields(entry, value, `${at}${name}.`);
   });
+}
+
+/** Of several shapes the one that the value says it has; where it says none that is known, that is the mistake. */
+function optionOf(schema: v.GenericSchema, input: object): v.GenericSchema {
+  const { key, options } = schema as unknown as {
+    key: string;
+    options: { entries: Record<string, v.GenericSchema> }[];
+  };
+  const said = (input as Record<string, unknown>)[key];
+  const found = options.find(({ entries }) => v.is(entries[key] ?? v.never(), said));
+  return found === undefined ? v.any() : (found as unknown as v.GenericSchema);
 }
 
 /** What valibot calls a kind of value, in words. */

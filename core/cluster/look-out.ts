@@ -1,12 +1,16 @@
+import type { WatchedWorker } from '#core/decide/alerts/fleet-alerts.ts';
+import { isPaused } from '#core/decide/may-start.ts';
 import { type DeadWorker, deadWorkers, type HeldRun, type Overdue, overdueOf } from '#core/decide/overdue.ts';
 import { jobId } from '#core/model/ids.ts';
-import type { JobRecord } from '#core/model/job.ts';
+import type { Job, JobRecord } from '#core/model/job.ts';
+import type { Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
 import type { History } from '#core/ports/history.ts';
 import { type Entry, type Kv, prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import type { JobStore } from './job-record.ts';
 import { oneLane, splitKey } from './keys.ts';
+import { type HeldKey, runOfKey } from './kills.ts';
 import { CursorValue, decode, JobValue, RunningValue } from './records.ts';
 import { workersFor } from './why.ts';
 import { listWorkers } from './workers.ts';
@@ -19,11 +23,22 @@ export interface LookOut {
   live: number;
   overdue: Overdue[];
   dead: DeadWorker[];
+  workers: WatchedWorker[];
+  /** Whether load figures could be had: without them nobody knows who is dead. */
+  loadsKnown: boolean;
+  /** Jobs that are to run by a schedule, and those of them that no worker fits. */
+  scheduled: number;
+  unfit: { job: string; why: string }[];
+  /** Runs that live, of jobs that say by when they should be through. */
+  bounded: { job: Job; run: Run }[];
   /** Keys of jobs that can't be read: whose instants nobody can know. */
   unreadable: { key: string; problem: string }[];
 }
 
 const pageSize = 1_000;
+/** Some ms, in which nothing else of this process moves. */
+const sliceJobs = 500;
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * Looks at every job, cursor and living run, decides nothing and writes nothing: the second pair of eyes, which sees most when no worker
@@ -35,7 +50,8 @@ export async function lookOut(
 ): Promise<LookOut> {
   const at = now();
   // Load figures only tell when somebody was last heard of: History being away must not blind this.
-  const loads = await history.loads().catch(() => []);
+  const known = await history.loads().catch(() => null);
+  const loads = known ?? [];
   const workers = await listWorkers(kv, layout, loads, at);
   const registered = workers.filter(({ state }) => state !== 'dead');
   const unreadable: LookOut['unreadable'] = [];
@@ -45,13 +61,16 @@ export async function lookOut(
     if (read.ok) records.push(read.value);
     else unreadable.push({ key: read.key, problem: read.problem });
   });
-  const held: (HeldRun & { lane: string })[] = [];
+  const held: (HeldRun & { lane: string; seen: HeldKey })[] = [];
   await eachOf(kv, layout.running, (entry) => {
     const split = splitKey(layout.running, entry.key);
     const read = decode(RunningValue, entry);
     const [lane = '', run = ''] = split?.rest ?? [];
     if (split !== null && read.ok)
-      held.push({ job: split.job, lane, run, worker: read.value.worker, at: read.value.at });
+      held.push({
+        ...{ job: split.job, lane, run, worker: read.value.worker, at: read.value.at },
+        seen: { run, lane, entry, value: read.value },
+      });
   });
   const cursors = new Map<string, number>();
   await eachOf(kv, layout.cursors, (entry) => {
@@ -60,11 +79,20 @@ export async function lookOut(
   });
 
   const living = new Set(held.map(({ job, lane }) => `${job}/${lane}`));
-  const overdue = records.flatMap((record) => {
+  const overdue: Overdue[] = [];
+  const unfit: LookOut['unfit'] = [];
+  let scheduled = 0;
+  for (const [n, record] of records.entries()) {
+    if (n % sliceJobs === 0) await turn();
     const job = jobId(record.job.group, record.job.name);
     const able = workersFor(record.job, workers);
     const schedule = scheduleOf(record.job);
-    return lanesOf(record, able, registered).flatMap(({ lane, since, who }) => {
+    if (record.job.enabled && schedule !== null && !isPaused(record.paused, at)) {
+      scheduled += 1;
+      if (able.every(({ not }) => not !== null))
+        unfit.push({ job, why: able.map(({ id, not }) => `${id} ${not ?? ''}`).join('; ') });
+    }
+    for (const { lane, since, who } of lanesOf(record, able, registered)) {
       // Mode all counts from when its worker came, or from where the job was decided for all.
       const begun = since === null ? null : Math.max(since, cursors.get(`${job}/${oneLane}`) ?? 0);
       const cursor = cursors.get(`${job}/${lane}`) ?? begun;
@@ -72,11 +100,24 @@ export async function lookOut(
         ...{ job, lane, record, schedule, cursor, since, workers: who, now: at },
         living: living.has(`${job}/${lane}`),
       });
-      return found === null ? [] : [found];
-    });
-  });
+      if (found !== null) overdue.push(found);
+    }
+  }
+  const bounds = new Map(
+    records.flatMap(({ job }) => (job.finishBy === null ? [] : [[jobId(job.group, job.name), job] as const])),
+  );
   return {
-    ...{ at, jobs: records.length, overdue, unreadable },
+    ...{ at, jobs: records.length, overdue, unreadable, scheduled, unfit, loadsKnown: known !== null },
+    workers: workers.map(({ id, state, lastBeat, clockSkewMs }) => {
+      const load = loads.find((one) => one.id === id);
+      return { id, state, lastBeat, clockSkewMs, spool: load?.spool ?? null, left: load?.left ?? false };
+    }),
+    bounded: held.flatMap(({ job, seen }) => {
+      const bound = bounds.get(job);
+      return bound === undefined || seen.value.state !== 'claimed'
+        ? []
+        : [{ job: bound, run: runOfKey(seen) }];
+    }),
     live: registered.filter(({ state }) => state === 'live').length,
     dead: deadWorkers({
       held,

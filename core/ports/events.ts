@@ -35,6 +35,9 @@ export type Event =
   | { type: 'watchdog.looked'; jobs: number; live: number; overdue: number; dead: number; unreadable: number }
   | { type: 'watchdog.overdue'; job: string; lane: string; instant: number; count: number; why: string }
   | { type: 'watchdog.dead'; worker: string; runs: readonly string[]; lastBeat: number | null; why: string }
+  | { type: 'alert.raised'; id: string; title: string }
+  | { type: 'alert.told'; channel: string; ids: readonly string[] }
+  | { type: 'alert.untold'; channel: string; ids: readonly string[]; problem: string }
   | { type: 'settings.changed'; names: readonly string[] }
   /** They could not be read again; those known before hold on. */
   | { type: 'settings.stale'; error: unknown }

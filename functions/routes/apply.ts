@@ -10,6 +10,7 @@ import { audit } from '../audit.ts';
 import { checkDepth, expectType, parseBy, parseJson, textOf } from '../body.ts';
 import { checkGroup, storeOf } from '../deps.ts';
 import { flag, name } from '../fields.ts';
+import { checkNotified } from '../notified.ts';
 import { route } from '../route.ts';
 import { jobFor } from '../views.ts';
 
@@ -105,6 +106,7 @@ export const applyRoute = route({
     const jobs = checkAll(inputs, group);
     for (const one of new Set([...jobs.map((job) => job.group), ...(group === undefined ? [] : [group])]))
       checkGroup(caller, one);
+    await checkNotified(deps, jobs, (at) => `jobs.${at}.`);
     const applied = await applyJobs(storeOf(deps), jobs, {
       by: caller.name,
       dryRun,

@@ -1,25 +1,53 @@
 import * as v from 'valibot';
 import { type ChannelValue, getChannel, listChannels, putChannel } from '#core/cluster/channels.ts';
+import { fleetNotices, type Alert as StoredAlert } from '#core/model/alert.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import { zoneNamed } from '#core/schedule/zone.ts';
+import { send } from '../alerts/send.ts';
 import { Alert, Channel, Delivery, listOf } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { checkEveryGroup } from '../deps.ts';
-import { name, paging } from '../fields.ts';
+import { checkEveryGroup, groupsOf } from '../deps.ts';
+import { defined, flag, name, paging, words } from '../fields.ts';
 import { pageBy } from '../paging.ts';
 import { type Asking, route } from '../route.ts';
-import { iso } from '../views.ts';
+import { iso, isoOrNull } from '../views.ts';
 
-/** How long somebody's server may take. */
-const deliverMs = 10_000;
-
-const channelBody = v.strictObject({
-  type: v.picklist(['webhook', 'slack']),
-  url: v.pipe(
+const url = (schemes: RegExp, expected: string) =>
+  v.pipe(
     v.string(),
     v.maxLength(2_048),
-    v.check((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''), 'expected an http or https URL'),
+    v.check((text) => schemes.test(URL.parse(text)?.protocol ?? ''), expected),
+  );
+const clockTime = v.pipe(v.string(), v.regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected a time such as 22:00'));
+const zone = v.pipe(
+  v.string(),
+  v.check((text) => zoneNamed(text) !== null, 'expected a time zone such as Europe/Berlin'),
+);
+const mailAddress = v.pipe(
+  words(3, 320),
+  v.regex(/^[^\s@<>,]+@[^\s@<>,]+$/, 'expected an address such as ops@example.org'),
+);
+/** What every kind of channel has. */
+const common = {
+  on: v.optional(v.array(v.picklist(fleetNotices)), () => []),
+  quiet: v.optional(
+    v.nullable(v.strictObject({ from: clockTime, to: clockTime, timezone: v.optional(zone, 'UTC') })),
+    null,
   ),
-});
+};
+const http = url(/^https?:$/, 'expected an http or https URL');
+const channelBody = v.variant('type', [
+  v.strictObject({
+    ...{ type: v.literal('webhook'), url: http, ...common },
+    // Left out it stays what it was; nobody is shown it again.
+    secret: v.optional(v.nullable(words(8, 256))),
+  }),
+  v.strictObject({ type: v.literal('slack'), url: http, ...common }),
+  v.strictObject({
+    ...{ type: v.literal('email'), url: url(/^smtps?:$/, 'expected smtp://[USER:PASSWORD@]HOST[:PORT]') },
+    ...{ from: mailAddress, to: v.pipe(v.array(mailAddress), v.minLength(1), v.maxLength(50)), ...common },
+  }),
+]);
 
 /** Refusal `channel_not_found`, and `forbidden`: channels are of no group. */
 function nameOf({ c, caller }: Asking): string {
@@ -34,45 +62,23 @@ function notFound(channel: string): Refusal {
   return new Refusal('channel_not_found', `channel: there is no channel ${JSON.stringify(channel)}`);
 }
 
-function view(channel: string, value: ChannelValue): v.InferOutput<typeof Channel> {
-  return { name: channel, ...value, updatedAt: iso(value.updatedAt) };
+function view(channel: string, { secret, ...value }: ChannelValue): v.InferOutput<typeof Channel> {
+  return { name: channel, ...value, signed: secret !== null, updatedAt: iso(value.updatedAt) };
 }
 
-/** Sends a message as the channel's kind takes it; what went wrong is an answer, not a fault. */
-async function deliver(
-  asked: Asking,
-  { type, url }: ChannelValue,
-  text: string,
-): Promise<v.InferOutput<typeof Delivery>> {
-  const { fetch, clock } = asked.deps;
-  if (fetch === undefined)
-    return { delivered: false, status: null, detail: 'this server does not reach out to channels' };
-  const stop = new AbortController();
-  const cancel = clock.after(deliverMs, () => stop.abort());
-  try {
-    const body = type === 'slack' ? { text } : { type: 'test', text, at: iso(clock.now()) };
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      // Whoever set the channel up named this address, and no other.
-      redirect: 'manual',
-      signal: stop.signal,
-    });
-    await answer.body?.cancel();
-    return { delivered: answer.ok, status: answer.status, detail: `answered with HTTP ${answer.status}` };
-  } catch (error) {
-    // Anything between here and there: the person who tries it out wants to know what.
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const detail = stop.signal.aborted
-      ? `no answer within ${deliverMs / 1_000} s`
-      : cause instanceof Error
-        ? cause.message
-        : 'can not be reached';
-    return { delivered: false, status: null, detail };
-  } finally {
-    cancel();
-  }
+/** For the audit: not its URL or its secret, which are for who sets it up. */
+function told({ type, on, quiet, from, to, secret }: ChannelValue): object {
+  return { type, on, quiet, from, to, signed: secret !== null };
+}
+
+function alertView(alert: StoredAlert): v.InferOutput<typeof Alert> {
+  const { id, kind, about, job, run, worker, title, text, to, open, problem, partOf } = alert;
+  return {
+    ...{ id, kind, about, job, run, worker, title, text, to: [...to], open, problem, partOf },
+    ...{ at: iso(alert.at), endedAt: isoOrNull(alert.endedAt) },
+    told: alert.told.map(({ channel, at }) => ({ channel, at: iso(at) })),
+    waits: alert.due !== null,
+  };
 }
 
 const atChannel = '/channels/:name';
@@ -93,10 +99,23 @@ export const channelRoutes = [
     async handle(asked) {
       const { c, deps, caller, body } = asked;
       const channel = nameOf(asked);
-      const value = { ...body, updatedAt: deps.clock.now(), updatedBy: caller.name };
+      const before = await getChannel(deps.kv, deps.layout, channel);
+      const value: ChannelValue = {
+        ...{ from: null, to: [], ...body },
+        secret:
+          body.type === 'webhook'
+            ? body.secret === undefined
+              ? (before?.secret ?? null)
+              : body.secret
+            : null,
+        ...{ updatedAt: deps.clock.now(), updatedBy: caller.name },
+      };
       const known = await putChannel(deps.kv, deps.layout, channel, value);
-      // Not its URL: that may hold a secret.
-      await audit(asked, 'channel.save', { target: channel, after: { type: body.type } });
+      await audit(asked, 'channel.save', {
+        target: channel,
+        before: before === null ? null : told(before),
+        after: told(value),
+      });
       return c.json(view(channel, value), known ? 200 : 201);
     },
   }),
@@ -108,7 +127,7 @@ export const channelRoutes = [
       const channel = nameOf(asked);
       const known = await getChannel(deps.kv, deps.layout, channel);
       if (known === null || !(await putChannel(deps.kv, deps.layout, channel, null))) throw notFound(channel);
-      await audit(asked, 'channel.delete', { target: channel, before: { type: known.type } });
+      await audit(asked, 'channel.delete', { target: channel, before: told(known) });
       return c.json(view(channel, known));
     },
   }),
@@ -121,12 +140,17 @@ export const channelRoutes = [
       const known = await getChannel(deps.kv, deps.layout, channel);
       if (known === null) throw notFound(channel);
       await audit(asked, 'channel.test', { target: channel });
-      return c.json(await deliver(asked, known, `cronfleet: ${caller.name} tries out channel ${channel}`));
+      const text = `${caller.name} tries out channel ${channel}`;
+      const message = { id: `test~${deps.ids.id()}`, subject: text, text: `cronfleet: ${text}`, alerts: [] };
+      return c.json(await send(deps, known, message));
     },
   }),
   route({
-    ...{ method: 'GET', path: '/alerts', role: 'viewer', summary: 'Alerts; none are raised by this version' },
-    ...{ query: v.strictObject(paging), answer: listOf(Alert) },
-    handle: async ({ c }) => c.json({ items: [], next: null }),
+    ...{ method: 'GET', path: '/alerts', role: 'viewer', summary: 'What was wrong, newest first' },
+    ...{ query: v.strictObject({ ...paging, open: v.optional(flag) }), answer: listOf(Alert) },
+    async handle({ c, deps, caller, query }) {
+      const { items, next } = await deps.history.alerts({ ...defined(query), ...groupsOf(caller) });
+      return c.json({ items: items.map(alertView), next });
+    },
   }),
 ];

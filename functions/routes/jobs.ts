@@ -11,6 +11,7 @@ import { expectType, parseJson, textOf } from '../body.ts';
 import { type AppDeps, type Caller, mayTouch, storeOf } from '../deps.ts';
 import { flag, name, paging, state } from '../fields.ts';
 import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
+import { checkNotified } from '../notified.ts';
 import { decodeCursor, encodeCursor } from '../paging.ts';
 import { type Asked, type Asking, route } from '../route.ts';
 import { idOf, jobView, type SeenJob, seeJobs } from '../views.ts';
@@ -131,6 +132,7 @@ export const jobRoutes = [
           'job_invalid',
           `name: the body names ${job.group}/${job.name}; expected ${id}, as in the path`,
         );
+      await checkNotified(deps, [job]);
       const { before, after } = await saveJob(storeOf(deps), job, {
         by: caller.name,
         condition: conditionOf(asked),

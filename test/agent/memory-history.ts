@@ -1,10 +1,12 @@
+import type { Alert } from '#core/model/alert.ts';
 import type { RunId } from '#core/model/ids.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
 import type { History, LogChunk } from '#core/ports/history.ts';
 
 /** The writing half of History, keeping its promises, for tests of who writes to it: it can be away, and it counts. */
-export class MemoryHistory implements Pick<History, 'saveRuns' | 'saveLogs'> {
+export class MemoryHistory implements Pick<History, 'saveRuns' | 'saveLogs' | 'addAlerts'> {
   readonly runs = new Map<RunId, Run>();
+  readonly alerts = new Map<string, Alert>();
   readonly chunks = new Map<string, LogChunk>();
   /** Every id in the order it was saved, repeats included. */
   readonly saved: RunId[] = [];
@@ -28,6 +30,12 @@ export class MemoryHistory implements Pick<History, 'saveRuns' | 'saveLogs'> {
       const key = `${chunk.run}:${chunk.seq}`;
       if (!this.chunks.has(key)) this.chunks.set(key, { ...chunk, data: Uint8Array.from(chunk.data) });
     }
+  }
+
+  async addAlerts(alerts: readonly Alert[]): Promise<void> {
+    this.calls += 1;
+    if (this.away) throw this.away;
+    for (const alert of alerts) if (!this.alerts.has(alert.id)) this.alerts.set(alert.id, alert);
   }
 
   /** The pieces of a run in order; throws where a number is missing. */

@@ -11,7 +11,7 @@ const [dir = '', from = '0'] = process.argv.slice(2);
 const away = () => Promise.reject(new Error('away'));
 const ledger = createLedger({
   dir,
-  history: { saveRuns: away, saveLogs: away },
+  history: { saveRuns: away, saveLogs: away, addAlerts: away },
   clock: systemClock(),
   ids: systemIds(),
   events: eventBus(),

@@ -5,6 +5,7 @@ import { filesUnder } from '#infra/scripts/sources/project-files.ts';
 import './use-events.ts';
 
 const suites = {
+  alerts: () => import('#test/api/alerts.test.ts'),
   bodies: () => import('#test/api/bodies.test.ts'),
   course: () => import('#test/api/course.test.ts'),
   fuzz: () => import('#test/api/fuzz.test.ts'),

@@ -77,6 +77,7 @@ export function simLedger(life: Life, history: SimHistory): Ledger {
       });
     },
     hasRoom: () => !host.diskFull,
+    fullness: () => (host.diskFull ? 1 : 0),
     waiting: () => host.spool.length,
   };
 }

@@ -23,7 +23,7 @@ const manyRecords = 4_096;
 export interface LedgerOptions {
   /** The spool's folder; one ledger alone holds it. */
   dir: string;
-  history: Pick<History, 'saveRuns' | 'saveLogs'>;
+  history: Pick<History, 'saveRuns' | 'saveLogs' | 'addAlerts'>;
   clock: Clock;
   ids: Pick<Ids, 'chance'>;
   events: Events;
@@ -59,8 +59,12 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
   async function shipRecords(): Promise<void> {
     const batch = await spool.records.next();
     if (batch.length === 0) return;
-    const runs = batch.map(({ payload }) => unpackRecord(payload));
+    const spooled = batch.map(({ payload }) => unpackRecord(payload));
+    const runs = spooled.map(({ run }) => run);
+    const alerts = spooled.flatMap((each) => each.alerts);
     await answered(history.saveRuns(runs));
+    // Behind the records: by these it is judged whether an alert is over.
+    if (alerts.length > 0) await answered(history.addAlerts(alerts));
     breaker.succeeded();
     spool.records.acked();
     spool.note(spool.records);
@@ -102,6 +106,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     output: spool.add,
     acked: acks.wait,
     hasRoom: spool.hasRoom,
+    fullness: spool.fullness,
     waiting: spool.waiting,
     async run(stop) {
       while (!stop.aborted) {

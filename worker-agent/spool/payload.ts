@@ -1,3 +1,4 @@
+import type { Alert } from '#core/model/alert.ts';
 import type { RunId } from '#core/model/ids.ts';
 import type { Run } from '#core/model/run.ts';
 import type { LogChunk } from '#core/ports/history.ts';
@@ -20,9 +21,19 @@ export interface Mark {
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 const parse = (payload: Uint8Array): unknown => JSON.parse(Buffer.from(payload).toString());
 
-export const packRecord = (run: Run): Buffer => json(run);
+/** A record, and in the same frame the alerts that it gives cause for: neither comes without the other. */
+export interface SpooledRecord {
+  run: Run;
+  alerts: readonly Alert[];
+}
+
+export const packRecord = ({ run, alerts }: SpooledRecord): Buffer =>
+  json(alerts.length === 0 ? run : { ...run, alerts });
 /** The CRC has vouched for it, and only we write here. */
-export const unpackRecord = (payload: Uint8Array): Run => parse(payload) as Run;
+export function unpackRecord(payload: Uint8Array): SpooledRecord {
+  const { alerts = [], ...run } = parse(payload) as Run & { alerts?: Alert[] };
+  return { run, alerts };
+}
 
 export const packMarks = (marks: readonly Mark[]): Buffer => json(marks);
 export const unpackMarks = (payload: Uint8Array): Mark[] => parse(payload) as Mark[];

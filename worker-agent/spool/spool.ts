@@ -1,3 +1,4 @@
+import type { Alert } from '#core/model/alert.ts';
 import type { RunId } from '#core/model/ids.ts';
 import { refuse } from '#core/model/refusal.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
@@ -5,7 +6,15 @@ import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import { createDrain, type Drain } from './drain.ts';
 import { diskIo, type LogIo, SegmentLog } from './log.ts';
-import { kinds, packChunk, packMarks, packRecord, unpackChunk, unpackMarks } from './payload.ts';
+import {
+  kinds,
+  packChunk,
+  packMarks,
+  packRecord,
+  type SpooledRecord,
+  unpackChunk,
+  unpackMarks,
+} from './payload.ts';
 import { createPieces } from './pieces.ts';
 import { createReserve } from './reserve.ts';
 
@@ -74,6 +83,7 @@ export function createSpool(options: SpoolOptions) {
 
   interface Handed {
     runs: readonly Run[];
+    alerts: readonly Alert[];
     resolve: () => void;
     reject: (error: unknown) => void;
   }
@@ -140,7 +150,7 @@ export function createSpool(options: SpoolOptions) {
 
   async function writeRecords(all: readonly Handed[]): Promise<void> {
     try {
-      await appendRecords(all.flatMap(({ runs }) => runs).map(withDropped));
+      await appendRecords(all.flatMap(framed));
       for (const { resolve } of all) resolve();
     } catch (error) {
       const refusal = isFull(error)
@@ -150,8 +160,15 @@ export function createSpool(options: SpoolOptions) {
     }
   }
 
-  async function appendRecords(runs: readonly Run[]): Promise<void> {
-    const frames = runs.map((run) => ({ kind: kinds.record, payload: packRecord(run) }));
+  function framed({ runs, alerts }: Handed): SpooledRecord[] {
+    return runs.map((run) => ({
+      run: withDropped(run),
+      alerts: alerts.filter((alert) => alert.run === run.id),
+    }));
+  }
+
+  async function appendRecords(spooled: readonly SpooledRecord[]): Promise<void> {
+    const frames = spooled.map((each) => ({ kind: kinds.record, payload: packRecord(each) }));
     const append = async () => {
       await recordLog.append(frames);
       records.appended(frames.length);
@@ -190,14 +207,14 @@ export function createSpool(options: SpoolOptions) {
       schedule();
     },
     /** See Ledger.record. */
-    record(runs: readonly Run[]): Promise<void> {
+    record(runs: readonly Run[], alerts: readonly Alert[] = []): Promise<void> {
       if (runs.length === 0) return Promise.resolve();
       if (used() > maxBytes)
         return Promise.reject(
           refuse('spool_full', 'spool', dir, `at most ${maxBytes} bytes that wait for History`),
         );
       return new Promise((resolve, reject) => {
-        handed.push({ runs, resolve, reject });
+        handed.push({ runs, alerts, resolve, reject });
         schedule();
       });
     },
@@ -215,6 +232,7 @@ export function createSpool(options: SpoolOptions) {
       if (wait <= 0) due();
       else cancelDue = clock.after(wait, due);
     },
+    fullness: () => used() / maxBytes,
     hasRoom: () => reserve.there() && used() <= (maxBytes * 15) / 16,
     waiting: () => records.pending() + handed.reduce((sum, { runs }) => sum + runs.length, 0),
     /** Tries to have the disk's reserve back. */

@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { alertsOfRun } from '#core/decide/alerts/run-alerts.ts';
+import { type Alert, newAlert } from '#core/model/alert.ts';
+import { instantText } from '#core/model/ids.ts';
+import type { Run } from '#core/model/run.ts';
+import { deliverAlerts } from '#functions/alerts/deliver.ts';
+import { keepWatching, watchOnce } from '#functions/alerts/keep-watching.ts';
+import { mailSink, webhookReceiver } from '#test/receivers.ts';
+import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { type Api, makeApp } from './make-app.ts';
+
+const secret = 'a secret of some length';
+let api: Api;
+let clock: VirtualClock;
+let hook: Awaited<ReturnType<typeof webhookReceiver>>;
+let mails: Awaited<ReturnType<typeof mailSink>>;
+beforeEach(async () => {
+  clock = new VirtualClock();
+  [hook, mails] = await Promise.all([webhookReceiver(), mailSink()]);
+  api = await makeApp({ clock, fetch });
+});
+afterEach(async () => {
+  await Promise.all([api.close(), hook.close(), mails.close()]);
+});
+
+const put = (path: string, body: object) => api.ask('PUT', `/api/v1${path}`, { body });
+const channel = async (name: string, body: object) =>
+  assert.equal((await put(`/channels/${name}`, body)).status, 201);
+const webhook = (more: object = {}) => channel('hook', { type: 'webhook', url: hook.url, secret, ...more });
+const email = (more: object = {}) =>
+  channel('mail', { type: 'email', url: mails.url, from: 'cron@here', to: ['ops@there'], ...more });
+const alerts = async (query = '') => (await api.ask('GET', `/api/v1/alerts${query}`)).json.items;
+const watchers = () => ({ ...api, fetch });
+const turn = () => watchOnce(watchers(), []);
+const bodies = () => hook.inbox.all.map(({ body }) => JSON.parse(body));
+
+/** A job that tells both channels, and how a run of it ended; `at`: in minutes. */
+const saved = (name = 'a', more: object = {}) =>
+  put(`/jobs/default/${name}`, {
+    ...{ command: 'x', schedule: '0 0 1 1 *' },
+    notify: [{ on: ['failed', 'recovered'], to: ['hook', 'mail'] }],
+    ...more,
+  });
+async function ended(at: number, state: Run['state'], name = 'a'): Promise<void> {
+  const instant = clock.now() + at * 60_000;
+  const record = await api.ran({
+    ...{ id: `default~${name}~${instantText(instant)}~1`, state, instant },
+    ...{ startedAt: instant, endedAt: instant, reason: state === 'failed' ? 'exit status 3' : '' },
+  });
+  const { job } = (await api.ask('GET', `/api/v1/jobs/default/${name}`)).json;
+  await api.history.addAlerts(alertsOfRun(job, record));
+}
+
+describe('an alert', () => {
+  it('reaches webhook and mail server once, stands until the job is well, and then that is told', async () => {
+    await webhook();
+    await email();
+    await saved();
+    await ended(-2, 'failed');
+    await turn();
+    await turn();
+    const [sent] = bodies();
+    assert.equal(hook.inbox.all.length, 1);
+    assert.equal(sent.subject, 'default/a failed: exit status 3');
+    assert.equal(sent.alerts[0].id, sent.id);
+    const { text, to, from } = await mails.inbox.first(() => true);
+    assert.deepEqual([from, to], ['cron@here', ['ops@there']]);
+    assert.match(text, /Subject: \[cronfleet\] default\/a failed: exit status 3/);
+    assert.match(text, new RegExp(`Message-ID: <${sent.id}@cronfleet>`));
+    const [open] = await alerts('?open=true');
+    assert.deepEqual([open.kind, open.told.length, open.waits], ['failed', 2, false]);
+
+    await ended(-1, 'succeeded');
+    await turn();
+    await turn();
+    assert.equal(bodies().at(-1).subject, 'default/a is well again');
+    assert.deepEqual([hook.inbox.all.length, mails.inbox.all.length], [2, 2]);
+    assert.deepEqual(await alerts('?open=true'), []);
+    assert.deepEqual(
+      (await alerts()).map(({ kind }: Alert) => kind),
+      ['recovered', 'failed'],
+    );
+  });
+
+  it('that only repeats another is not told again', async () => {
+    await webhook();
+    await email();
+    await saved();
+    for (const at of [-3, -2, -1]) {
+      await ended(at, 'failed');
+      await turn();
+    }
+    assert.equal(hook.inbox.all.length, 1);
+    const [last, , first] = await alerts();
+    assert.deepEqual([last.partOf, last.open, first.open], [first.id, false, true]);
+  });
+
+  it('is signed over time and body', async () => {
+    await webhook();
+    await email();
+    await saved();
+    await ended(-1, 'failed');
+    await turn();
+    const { headers, body } = hook.inbox.all[0] ?? assert.fail();
+    const mac = createHmac('sha256', secret)
+      .update(`${headers['x-cronfleet-timestamp']}.${body}`)
+      .digest('hex');
+    assert.equal(headers['x-cronfleet-signature'], `sha256=${mac}`);
+    assert.equal(headers['x-cronfleet-id'], JSON.parse(body).id);
+  });
+
+  it('goes out once though two watchdogs look at the same moment', async () => {
+    await webhook({ on: [] });
+    const some = Array.from({ length: 20 }, (_, n) =>
+      newAlert({
+        id: `x~${n}`,
+        kind: 'failed',
+        about: `g/${n}`,
+        at: clock.now(),
+        title: `${n}`,
+        to: ['hook'],
+      }),
+    );
+    await api.history.addAlerts(some);
+    await Promise.all([1, 2, 3].map(() => deliverAlerts(watchers())));
+    const told = bodies().flatMap(({ alerts: each }) => each.map(({ id }: Alert) => id));
+    assert.deepEqual(told.toSorted(), some.map(({ id }) => id).sort());
+  });
+
+  it('is taken over by another where a watchdog dies with it in its hands', async () => {
+    await webhook();
+    await api.history.addAlerts([
+      newAlert({ id: 'x', kind: 'failed', about: 'g/a', at: clock.now(), title: 'x', to: ['hook'] }),
+    ]);
+    const now = clock.now();
+    await api.history.claimAlerts({ by: 'dead', now, until: now + 120_000, limit: 9 });
+    await deliverAlerts(watchers());
+    assert.equal(hook.inbox.all.length, 0);
+    await clock.advance(120_000);
+    await deliverAlerts(watchers());
+    assert.deepEqual(
+      bodies().map(({ id }) => id),
+      ['x'],
+    );
+  });
+
+  it('is tried again by the same id until somebody takes it, and the others are not told again', async () => {
+    await webhook();
+    await email();
+    await saved();
+    hook.answers(503);
+    await ended(0, 'failed');
+    await turn();
+    assert.match((await alerts())[0].problem, /^hook: answered with HTTP 503/);
+    hook.answers(200);
+    await clock.advance(10_000);
+    await turn();
+    const [first, second] = bodies();
+    assert.equal(first.id, second.id);
+    assert.deepEqual([hook.inbox.all.length, mails.inbox.all.length], [2, 1]);
+    assert.equal((await alerts())[0].problem, null);
+    const { type } = api.told.find((event) => event.type === 'alert.untold') ?? assert.fail();
+    assert.equal(type, 'alert.untold');
+  });
+
+  it('of a storm is one digest', async () => {
+    await webhook();
+    await email();
+    for (let n = 0; n < 60; n++) {
+      await saved(`j${n}`);
+      await ended(-1, 'failed', `j${n}`);
+    }
+    await turn();
+    assert.equal(hook.inbox.all.length, 1);
+    const [{ subject, alerts: each, text }] = bodies();
+    assert.match(subject, /^60 alerts: default\/j\d+ failed/);
+    assert.equal(each.length, 60);
+    assert.match(text, /and 10 more$/);
+  });
+});
+
+describe('the watchdog', () => {
+  it('tells the channels that ask of a worker that died, and that it is back', async () => {
+    await webhook({ on: ['worker_dead'] });
+    await email();
+    await api.registered('w1');
+    const beat = { running: 0, revision: '1', cpu: 0, memory: 0, clockSkewMs: 0 };
+    for (const id of ['w2', 'w3'])
+      await api.history.saveLoad({ ...beat, id, at: clock.now(), left: id === 'w3' });
+    await clock.advance(60_000);
+    await turn();
+    assert.match(bodies()[0].subject, /^worker w2 is dead, last heard of at /);
+    await turn();
+    await api.registered('w2');
+    await turn();
+    assert.match(bodies()[1].subject, /^over: worker w2 is dead/);
+    assert.deepEqual([hook.inbox.all.length, mails.inbox.all.length], [2, 0]);
+  });
+
+  it('tells of a run that should be through by now, of jobs nobody fits and of what is overdue', async () => {
+    await webhook({ on: ['no_worker', 'overdue'] });
+    await api.registered('w1');
+    const notify = [{ on: ['late'], to: ['hook'] }];
+    await saved('slow', { finishBy: '30s', schedule: '@yearly', notify });
+    await saved('unfit', { target: { workers: ['w9'] }, notify: [] });
+    await saved('overdue', { schedule: '* * * * *', notify: [] });
+    await api.holds(`default~slow~${instantText(clock.now())}~1`, { instant: clock.now() });
+    await clock.advance(31_000);
+    await turn();
+    assert.match(bodies()[0].subject, /^default\/slow is late/);
+    await clock.advance(120_000);
+    await turn();
+    const [, digest] = bodies();
+    assert.deepEqual(
+      digest.alerts.map(({ kind }: Alert) => kind),
+      ['no_worker', 'overdue'],
+    );
+  });
+
+  it('delivers from its timers, and ends when it is told to', async () => {
+    await webhook();
+    await email();
+    await saved();
+    await ended(0, 'failed');
+    const stop = new AbortController();
+    const watching = keepWatching(watchers(), stop.signal);
+    await clock.advance(5_000);
+    await hook.inbox.first(({ body }) => body.includes('default/a failed'));
+    stop.abort();
+    await watching;
+    assert.equal(clock.pending, 0);
+  });
+});
+
+describe('a channel', () => {
+  it('of each kind is tried out for real', async () => {
+    await webhook();
+    await channel('chat', { type: 'slack', url: `${hook.url}/slack` });
+    await email();
+    for (const name of ['hook', 'chat', 'mail']) {
+      const { json } = await api.ask('POST', `/api/v1/channels/${name}/test`);
+      assert.equal(json.delivered, true, JSON.stringify(json));
+    }
+    const slack = hook.inbox.all.find(({ path }) => path === '/slack');
+    assert.deepEqual(JSON.parse(slack?.body ?? ''), { text: 'cronfleet: admin tries out channel chat' });
+    assert.match(mails.inbox.all[0]?.text ?? '', /admin tries out channel mail/);
+  });
+  it('that can not be reached says why', async () => {
+    await email({ to: ['nobody@there'] });
+    const refused = (await api.ask('POST', '/api/v1/channels/mail/test')).json;
+    assert.deepEqual([refused.delivered, refused.status], [false, 550]);
+    await channel('away', { type: 'email', url: 'smtp://127.0.0.1:1', from: 'a@b', to: ['c@d'] });
+    const away = (await api.ask('POST', '/api/v1/channels/away/test')).json;
+    assert.deepEqual([away.delivered, away.status], [false, null]);
+    assert.match(away.detail, /ECONNREFUSED/);
+  });
+  it('never shows its secret, keeps it when it is saved without, and drops it when told', async () => {
+    await webhook();
+    const signed = async () => (await api.ask('GET', '/api/v1/channels')).json.items[0];
+    assert.equal((await signed()).signed, true);
+    await put('/channels/hook', { type: 'webhook', url: hook.url });
+    assert.equal((await signed()).signed, true);
+    await put('/channels/hook', { type: 'webhook', url: hook.url, secret: null });
+    assert.equal((await signed()).signed, false);
+    const audit = (await api.ask('GET', '/api/v1/audit')).text;
+    assert.ok(!audit.includes(secret) && !audit.includes(hook.url));
+  });
+  it('is refused with every mistake in it', async () => {
+    const bad = {
+      ...{ type: 'email', url: 'http://x', from: 'nobody', to: [], on: ['weather'], extra: 1 },
+      quiet: { from: '24:00', to: '7', timezone: 'Mars/Base' },
+    };
+    const { status, json } = await put('/channels/x', bad);
+    assert.equal(status, 422);
+    assert.deepEqual(json.errors.map(({ path }: { path: string }) => path).sort(), [
+      ...['extra', 'from', 'on.0', 'quiet.from', 'quiet.timezone', 'quiet.to', 'to', 'url'],
+    ]);
+    const { json: kind } = await put('/channels/x', { type: 'pigeon', url: 'http://x' });
+    assert.deepEqual(
+      kind.errors.map(({ path }: { path: string }) => path),
+      ['type'],
+    );
+  });
+  it('has to be there before a job can have it told', async () => {
+    const refused = await saved();
+    assert.equal(refused.status, 422);
+    assert.deepEqual(
+      refused.json.errors.map(({ path }: { path: string }) => path),
+      ['notify.0.to.0', 'notify.0.to.1'],
+    );
+    const jobs = [{ name: 'a', command: 'x', notify: [{ on: ['lost'], to: ['nobody'] }] }];
+    const applied = await api.ask('POST', '/api/v1/apply', { body: { jobs } });
+    assert.equal(applied.json.errors[0].path, 'jobs.0.notify.0.to.0');
+  });
+});
+
+describe('the list of alerts', () => {
+  it("shows a token of some groups theirs only, and nobody else's", async () => {
+    await api.history.addAlerts(
+      ['g/a', 'h/b'].map((job, n) =>
+        newAlert({ id: `x${n}`, kind: 'failed', about: job, job, at: n, title: job, to: ['hook'] }),
+      ),
+    );
+    const { json } = await api.ask('GET', '/api/v1/alerts', { as: 'viewer', groups: ['h'] });
+    assert.deepEqual(
+      json.items.map(({ job }: Alert) => job),
+      ['h/b'],
+    );
+  });
+});
