@@ -8,6 +8,8 @@ import { Wards } from './wards.ts';
 
 /** Without a ward it is kept for a while: the next run may be near. */
 const idleMs = 10_000;
+/** One that ended before its time is followed by another. */
+const againMs = 500;
 
 /** The agent's side of the warden: it is there as long as there is a run that must not outlive the lease. */
 export function createWardenKeeper(deps: {
@@ -35,11 +37,23 @@ export function createWardenKeeper(deps: {
     if (started.pid === undefined)
       throw new Refusal('spawn_failed', 'the warden of this run could not be started');
     child = started;
-    started.once('exit', () => {
-      if (child === started) child = null;
+    started.once('exit', (code) => {
+      if (child !== started) return;
+      child = null;
+      // It has not done its duty: somebody shot it, or the host was short of something.
+      if (code !== 0 && known.size > 0) cancelIdle = clock.after(againMs, tryToEnsure);
     });
     // It outlives us.
     started.unref();
+  }
+
+  /** What can't be had now is tried again with the next renewal. */
+  function tryToEnsure(): void {
+    try {
+      ensure();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
   }
 
   function hold(): void {
@@ -83,13 +97,8 @@ export function createWardenKeeper(deps: {
       deadline = deadlineBootMs;
       if (known.size === 0) return;
       hold();
-      try {
-        // It may have done its duty, or been shot.
-        ensure();
-      } catch (error) {
-        // The next renewal tries again, before this deadline.
-        if (!(error instanceof Refusal)) throw error;
-      }
+      // It may have done its duty.
+      tryToEnsure();
     },
     async stop(): Promise<void> {
       cancelIdle();
