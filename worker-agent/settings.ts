@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { namePattern } from '#core/model/ids.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
@@ -149,8 +150,28 @@ function fromFile(file: string, wanted: boolean, mistakes: Mistake[]): Texts {
   );
 }
 
+/** What a service manager has loaded for us into a folder that nobody else may read (LoadCredential= of systemd), a file a setting. */
+function fromCredentials(folder: string, mistakes: Mistake[]): Texts {
+  const texts: Texts = {};
+  for (const name of settingNames) {
+    const file = join(folder, name);
+    try {
+      const text = readFileSync(file, 'utf8').trim();
+      // Empty: not filled in yet.
+      if (text !== '') texts[name] = { text, from: `credential ${file}` };
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue;
+      mistakes.push({
+        path: name,
+        message: `credential ${file}: ${error instanceof Error ? error.message : ''}`,
+      });
+    }
+  }
+  return texts;
+}
+
 /**
- * Flags, then CRONFLEET_* variables, then the YAML file. All mistakes together in one Refusal `settings_invalid`. `config` is the file
+ * Flags, then CRONFLEET_* variables, then credentials in CREDENTIALS_DIRECTORY, then the YAML file. All mistakes together in one Refusal `settings_invalid`. `config` is the file
  * that was named, or null: the default one, if it is there.
  */
 export function readSettings(
@@ -166,6 +187,7 @@ export function readSettings(
         path: name,
         message: `${texts[name]?.from}: is no setting; expected one of ${settingNames.join(', ')}`,
       });
+  if (env.CREDENTIALS_DIRECTORY) Object.assign(texts, fromCredentials(env.CREDENTIALS_DIRECTORY, mistakes));
   for (const name of settingNames) {
     const variable = `CRONFLEET_${name.toUpperCase().replaceAll('-', '_')}`;
     const given = env[variable];

@@ -9,9 +9,12 @@ export const programPath = 'worker-agent/cli/cronfleet.mjs';
 
 /**
  * Makes `folder` into all that a server needs beside Node 24: the command line with the daemons that it launches in one file,
- * the built site, and a package.json that `npm install -g FOLDER` takes. Nothing of node_modules is needed there.
+ * the built site unless it is left out, and a package.json that `npm install -g FOLDER` takes. Nothing of node_modules is needed there.
  */
-export async function buildProgram(folder: string): Promise<void> {
+export async function buildProgram(
+  folder: string,
+  { version = readPackage().version, site = true }: { version?: string; site?: boolean } = {},
+): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   const program = join(folder, programPath);
   mkdirSync(dirname(program), { recursive: true });
@@ -25,7 +28,6 @@ export async function buildProgram(folder: string): Promise<void> {
     banner: { js: `#!/usr/bin/env node\n${requireBanner}` },
   });
   chmodSync(program, 0o755);
-  const { version } = readPackage();
   const meta = {
     name: 'cronfleet',
     version,
@@ -36,8 +38,8 @@ export async function buildProgram(folder: string): Promise<void> {
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(meta, null, 2)}\n`);
   writeFileSync(join(folder, 'LICENSE'), readFileSync(join(projectFolder, 'LICENSE')));
-  const site = join(projectFolder, 'dist/site');
-  if (existsSync(site)) cpSync(site, join(folder, 'dist/site'), { recursive: true });
+  const built = join(projectFolder, 'dist/site');
+  if (site && existsSync(built)) cpSync(built, join(folder, 'dist/site'), { recursive: true });
 }
 
 if (import.meta.main) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
@@ -31,6 +31,28 @@ it('takes flags before variables before the file before what is so anyway', () =
     metrics: null,
     logLevel: 'info',
   });
+});
+
+it('takes what a service manager loaded, a file a setting, before the file and after the variables', () => {
+  const folder = join(dir, 'credentials');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'kv'), 'etcd://u:secret@a:1\n');
+  writeFileSync(join(folder, 'history'), 'mongodb://loaded/x\n');
+  writeFileSync(join(folder, 'id'), '\n');
+  writeFileSync(join(folder, 'other.key'), 'not a setting');
+  const config = file('kv: etcd://file:1\nid: from-file\n');
+  const env = { CREDENTIALS_DIRECTORY: folder, CRONFLEET_HISTORY: 'mongodb://variable/x' };
+  const { kv, history, id } = readSettings({}, env, config);
+  assert.deepEqual([kv, history, id], ['etcd://u:secret@a:1', 'mongodb://variable/x', 'from-file']);
+});
+
+it('says which loaded file it can not read', () => {
+  const folder = join(dir, 'unreadable');
+  mkdirSync(join(folder, 'kv'), { recursive: true });
+  assert.throws(
+    () => readSettings({}, { CREDENTIALS_DIRECTORY: folder }, empty),
+    (error: Refusal) => /credential .*unreadable\/kv: /.test(error.message),
+  );
 });
 
 it('is frozen, all of it', () => {

@@ -44,6 +44,12 @@ export const rings: readonly Ring[] = [
     concurrency: 1,
     missing: missingInfra,
   },
+  {
+    name: 'deploy',
+    about: 'releases as they are installed, under systemd and without, and behind nginx',
+    concurrency: 1,
+    missing: async () => (await missingEtcd()) ?? (await missingMongo()) ?? (await missingHosts()),
+  },
   { name: 'agent', about: 'real processes of one machine', concurrency: 1 },
   {
     name: 'fleet',
@@ -84,4 +90,12 @@ async function missingMongo(): Promise<string | undefined> {
   const { serverToUse } = await import('#infra/mongo/use-server.ts');
   const found = await serverToUse();
   return 'missing' in found ? found.missing : undefined;
+}
+
+/** Of what runs on the hosts of a fleet beside us: systemd's own check of units, and nginx. */
+async function missingHosts(): Promise<string | undefined> {
+  const { findAnalyzer } = await import('#infra/deploy/find-systemd.ts');
+  const { findNginx } = await import('#infra/deploy/find-nginx.ts');
+  const found = [await findAnalyzer(), await findNginx()];
+  return found.flatMap((one) => ('missing' in one ? [one.missing] : []))[0];
 }

@@ -1,5 +1,6 @@
 import { systemClock } from '#core/ports/system-clock.ts';
 import { siteFrom } from '#functions/site.ts';
+import { serviceManager } from '../../service-manager.ts';
 import { readSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
 import type { Command, Context, Flag } from '../command.ts';
 import { siteFolder, version } from '../shipped.ts';
@@ -15,6 +16,8 @@ function flagsFor(names: readonly Setting[]): Record<string, Flag> {
 
 /** What a daemon is, once it has started. */
 interface Daemon {
+  /** Settles when it does what it is there for, with what that is in a few words. */
+  ready: Promise<string>;
   /** Rejects when a part of it fails. */
   failed: Promise<never>;
   stop(): Promise<void>;
@@ -49,10 +52,21 @@ function daemon(
       const stopped = new Promise<void>((resolve) => {
         for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
       });
+      const manager = serviceManager({
+        ...{ env, pid: process.pid, clock: systemClock() },
+        complain: (problem) => terminal.note(problem),
+      });
       const running = await start(settings, context);
+      const pings = new AbortController();
+      void running.ready.then(async (status) => {
+        await manager?.tell('READY=1', `STATUS=${status}`);
+        await manager?.run(pings.signal);
+      });
       await Promise.race([stopped, running.failed]);
       if (farewell !== '') terminal.note(farewell);
+      await manager?.tell('STOPPING=1', `STATUS=${farewell || 'stopping'}`);
       await running.stop();
+      pings.abort();
       return 0;
     },
   };
@@ -91,7 +105,7 @@ export const daemons: readonly Command[] = [
         const { startStandalone } = await import('../../standalone.ts');
         const running = await startStandalone(settings, { version, site: siteFrom(siteFolder) });
         terminal.line(`cronfleet is up: ${running.url}/#token=${running.token}`);
-        return running;
+        return { ...running, ready: Promise.resolve(`up at ${running.url}`) };
       },
     },
   ),
@@ -108,8 +122,11 @@ export const daemons: readonly Command[] = [
         const { startAgent } = await import('../../main.ts');
         const running = await startAgent(settings, { version });
         const metrics = running.metricsUrl === null ? '' : `; metrics at ${running.metricsUrl}`;
-        void running.ready.then(() => terminal.line(`cronfleet agent ${running.id} is at work${metrics}`));
-        return running;
+        const ready = running.ready.then(() => {
+          terminal.line(`cronfleet agent ${running.id} is at work${metrics}`);
+          return `at work as ${running.id}`;
+        });
+        return { ...running, ready };
       },
     },
   ),
@@ -131,7 +148,7 @@ export const daemons: readonly Command[] = [
           terminal.note(
             'nobody has a token yet: cronfleet token create NAME --role admin --direct, with the same --kv, makes the first',
           );
-        return { ...running, failed: never };
+        return { ...running, ready: Promise.resolve(`serving ${running.url}`), failed: never };
       },
     },
   ),
