@@ -1,6 +1,7 @@
 import { eventMetrics } from '#agent/event-metrics.ts';
 import { logToStderr } from '#agent/process-log.ts';
 import { type Settings, sharedStores } from '#agent/settings.ts';
+import { tellFindings } from '#agent/tell-findings.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { referenceOf } from '#core/cluster/reference-time.ts';
 import { listTokens } from '#core/cluster/tokens.ts';
@@ -54,6 +55,7 @@ export async function startServer(
     { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
     stop.signal,
   );
+  void tellFindings(stores, { clock, ids, events });
   const measuring = reference.run(stop.signal);
   const hasToken = await listTokens(kv, layout).then(
     (tokens) => tokens.length > 0,

@@ -30,6 +30,7 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'alert.untold': 'error',
   'settings.changed': 'info',
   'settings.stale': 'error',
+  'store.finding': 'warn',
   'server.fault': 'error',
   'http.fault': 'error',
 };
@@ -37,7 +38,8 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
 /** Writes events as structured logs: the event's type is the message, its fields are the fields. */
 export function logEvent(logger: Logger, event: Event): void {
   const { type, ...fields } = event;
-  const level = levels[type] ?? 'debug';
+  const isGrave = event.type === 'store.finding' && event.severity === 'error';
+  const level = isGrave ? 'error' : (levels[type] ?? 'debug');
   if (!logger.isLevelEnabled(level)) return;
   if (event.type === 'run.ended') {
     const { state, reason, exitCode, worker, startedAt, endedAt } = event.record;

@@ -9,6 +9,7 @@ import { createHostAgent } from './host-agent.ts';
 import { metricsPort } from './metrics-port.ts';
 import { logToStderr } from './process-log.ts';
 import { type Settings, sharedStores } from './settings.ts';
+import { tellFindings } from './tell-findings.ts';
 
 export interface AgentProcess {
   id: string;
@@ -61,6 +62,7 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   events.on(({ type }) => type === 'agent.ready' && resolve());
   const port = settings.metrics === null ? null : await metricsPort(settings.metrics, metrics.text);
+  void tellFindings(stores, { clock, ids, events });
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {
     id: agent.id,

@@ -18,6 +18,7 @@ import { eventMetrics } from './event-metrics.ts';
 import { createHostAgent } from './host-agent.ts';
 import { logToStderr } from './process-log.ts';
 import type { Settings } from './settings.ts';
+import { tellFindings } from './tell-findings.ts';
 
 export interface Standalone {
   /** Where it serves, without the token. */
@@ -119,6 +120,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
     { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
     stop.signal,
   );
+  void tellFindings(settings, { clock, ids, events });
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {
     url,

@@ -41,6 +41,14 @@ export type Event =
   | { type: 'settings.changed'; names: readonly string[] }
   /** They could not be read again; those known before hold on. */
   | { type: 'settings.stale'; error: unknown }
+  /** What is wrong with a store, as found at a start. */
+  | {
+      type: 'store.finding';
+      store: 'kv' | 'history';
+      severity: 'error' | 'warning';
+      code: string;
+      message: string;
+    }
   | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' | 'cut' }
   | {
       type: 'http.request';

@@ -1,8 +1,10 @@
+import { settingHelp } from '../../settings.ts';
 import { type Command, jsonFlag } from '../command.ts';
 import { cronToo } from '../doctor/cron-too.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { hostFindings } from '../doctor/host-findings.ts';
 import { serverFindings } from '../doctor/server-findings.ts';
+import { storeFindings } from '../doctor/store-findings.ts';
 
 /** Everything that tends to be wrong, each with what to do about it. */
 export const doctor: Command = {
@@ -14,11 +16,16 @@ export const doctor: Command = {
     summary: 'Look whether all is well here, and what to do if not',
   },
   example: 'cronfleet doctor',
-  flags: jsonFlag,
+  flags: {
+    ...jsonFlag,
+    ...Object.fromEntries((['kv', 'history'] as const).map((name) => [name, settingHelp(name)])),
+    config: { value: 'FILE', help: 'the settings of a daemon here, whose stores are looked at' },
+  },
   async run(context) {
     const { terminal, has, data } = context;
     const findings: Finding[] = [
       ...(await serverFindings(context)),
+      ...(await storeFindings(context)),
       ...hostFindings(data),
       ...(await cronToo(context)),
     ];

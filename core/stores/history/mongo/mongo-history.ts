@@ -58,16 +58,9 @@ export function historyIn(
   let lookAt = 0;
   let closing: Promise<void> | undefined;
 
-  /** Does `work` once the layout is there. Nothing is waited for longer than `ms`. */
-  async function ask<T>(what: string, work: () => Promise<T>, ms = callMs): Promise<T> {
+  /** Does `work`, which nothing waits for longer than `ms`. */
+  async function bounded<T>(what: string, work: () => Promise<T>, ms = callMs): Promise<T> {
     if (closing !== undefined) throw new HistoryError('unavailable', `history ${place}: is closed`);
-    if (clock.boot() >= lookAt) made = undefined;
-    if (made === undefined) lookAt = clock.boot() + layoutMs;
-    made ??= makeLayout(db, place).catch((error: unknown) => {
-      // The next call tries again.
-      made = undefined;
-      throw error;
-    });
     const late = Promise.withResolvers<never>();
     const cancel = clock.after(ms, () =>
       late.reject(
@@ -75,7 +68,7 @@ export function historyIn(
       ),
     );
     try {
-      return await Promise.race([made.then(work), late.promise]);
+      return await Promise.race([work(), late.promise]);
     } catch (error) {
       throw mongoError(place, what, error);
     } finally {
@@ -83,9 +76,27 @@ export function historyIn(
     }
   }
 
+  /** That, once the layout is there. */
+  const ask = <T>(what: string, work: () => Promise<T>, ms = callMs): Promise<T> =>
+    bounded(
+      what,
+      () => {
+        if (clock.boot() >= lookAt) made = undefined;
+        if (made === undefined) lookAt = clock.boot() + layoutMs;
+        made ??= makeLayout(db, place).catch((error: unknown) => {
+          // The next call tries again.
+          made = undefined;
+          throw error;
+        });
+        return made.then(work);
+      },
+      ms,
+    );
+
   return {
     async now() {
-      const { localTime } = await ask('tell the time', () => db.command({ hello: 1 }));
+      // Of a server that takes nothing the time can be had all the same, and without it nobody claims.
+      const { localTime } = await bounded('tell the time', () => db.command({ hello: 1 }));
       return (localTime as Date).getTime();
     },
     async saveRuns(given) {

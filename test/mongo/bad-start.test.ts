@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { MongoClient } from 'mongodb';
+import { startMongo } from '#infra/mongo/start-server.ts';
+
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+const skip = process.platform === 'linux' ? false : 'agents run on Linux';
+
+describe('One machine on a history that does not take what it writes', { skip }, async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'cronfleet-bad-start-'));
+  const data = join(dir, 'data');
+  const folder = join(dir, 'mongo');
+  const open = await startMongo({ folder });
+  if ('missing' in open) throw new Error(open.missing);
+  const admin = new MongoClient(open.url);
+  for (const [name, role] of [
+    ['reader', 'read'],
+    ['writer', 'readWrite'],
+  ])
+    await admin.db('x').command({ createUser: name, pwd: 'good', roles: [{ role, db: 'x' }] });
+  await admin.close();
+  await open.stop();
+  const locked = await startMongo({ folder, auth: true });
+  if ('missing' in locked) throw new Error(locked.missing);
+  const as = (who: string) =>
+    `${locked.url.replace('//', `//${who}@`)}/x?authSource=x&serverSelectionTimeoutMS=1000`;
+
+  let process_: ChildProcess | null = null;
+  let said = '';
+  let url = '';
+  let token = '';
+  async function up(history: string): Promise<void> {
+    said = '';
+    const args = ['up', '--data', data, '--listen', '127.0.0.1:0', '--history', history];
+    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    process_ = child;
+    child.stderr.on('data', (piece) => {
+      said += piece;
+    });
+    const [line] = await once(child.stdout, 'data');
+    [, url = '', token = ''] = /(http:\S+)\/#token=(\S+)/.exec(String(line)) ?? [];
+  }
+  async function down(): Promise<void> {
+    const child = process_;
+    process_ = null;
+    if (child === null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+  async function says(wanted: RegExp): Promise<void> {
+    while (!wanted.test(said)) await once(process_?.stderr ?? assert.fail(), 'data');
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.
+  async function ask(method: string, path: string, body?: object): Promise<any> {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return await response.json();
+  }
+  after(async () => {
+    await down();
+    await locked.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('says so at its start, runs its jobs, and brings what they left when it may write', async () => {
+    await up(as('reader:good'));
+    await says(/"code":"history_read_only"/);
+    assert.match(said, /store\.finding/);
+    assert.doesNotMatch(said, /reader:good/);
+    const trace = join(dir, 'trace');
+    await ask('PUT', '/jobs/default/a', { command: `echo heard; touch ${trace}` });
+    const { run } = await ask('POST', '/jobs/default/a/run', {});
+    await says(new RegExp(`"run":"${run}","state":"succeeded"`));
+    assert.ok(existsSync(trace));
+    await down();
+
+    await up(as('writer:good'));
+    for (let state = ''; state !== 'succeeded'; ) ({ state = '' } = await ask('GET', `/runs/${run}`));
+    assert.equal((await ask('GET', `/runs/${run}/log`)).text, 'heard\n');
+    assert.doesNotMatch(said, /store\.finding/);
+    await down();
+  });
+
+  it('is told of by doctor, with what to do', async () => {
+    const found = async (history: string) => {
+      const child = spawn(process.execPath, [main, 'doctor', '--data', data, '--history', history], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let out = '';
+      child.stdout.on('data', (piece) => {
+        out += piece;
+      });
+      await once(child, 'close');
+      return out;
+    };
+    const [reader, writer, wrong, away] = await Promise.all(
+      [
+        as('reader:good'),
+        as('writer:good'),
+        as('writer:bad'),
+        'mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=300',
+      ].map(found),
+    );
+    assert.match(reader ?? '', /BAD .*readWrite/);
+    assert.match(writer ?? '', /ok {3}the stores of the settings here are well/);
+    assert.match(wrong ?? '', /BAD .*password/);
+    assert.match(away ?? '', /BAD .*records wait on the workers/);
+  });
+});
