@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe } from 'node:test';
 import { batcher } from '#core/cluster/batch.ts';
 import { claimInstant } from '#core/cluster/claim.ts';
 import { closeDead } from '#core/cluster/finish.ts';
@@ -7,53 +7,13 @@ import { deleteJob, getJob } from '#core/cluster/jobs.ts';
 import { oneLane } from '#core/cluster/keys.ts';
 import { askKill } from '#core/cluster/kills.ts';
 import { orderRun } from '#core/cluster/orders.ts';
-import type { RunningValue } from '#core/cluster/records.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun } from '#core/model/run.ts';
-import { Rig } from './rig.ts';
+import type { Rig } from './rig.ts';
+import { broken, row, running } from './row.ts';
 import type { Mistakes } from './sim-agent.ts';
 import { changed, without } from './tampering.ts';
 import { epoch } from './world.ts';
-
-/**
- * Interleavings that broke the first draft of the protocol, each played twice: as it is, and with its remedy taken out. The second
- * must be seen to break, or the row proves nothing. The numbers are those of the design's list.
- */
-function row(name: string, play: (rig: Rig, remedy: boolean) => Promise<string | null>): void {
-  it(name, async () => {
-    for (const remedy of [true, false]) {
-      const rig = new Rig();
-      try {
-        const breach = await play(rig, remedy);
-        if (remedy) assert.equal(breach, null);
-        else assert.notEqual(breach, null, 'without its remedy nothing breaks: this row proves nothing');
-      } finally {
-        await rig.end();
-      }
-    }
-  });
-}
-
-function broken(rig: Rig, ...properties: string[]): string | null {
-  return rig.violations(...properties)[0]?.what ?? null;
-}
-
-/** A claim that waits for nothing, as the planner would build it. */
-function running(more: Partial<RunningValue> = {}): RunningValue {
-  return {
-    ...{
-      worker: 'w0',
-      incarnation: '1',
-      state: 'claimed',
-      instant: epoch,
-      attempt: 1,
-      losses: 0,
-      covers: null,
-    },
-    ...{ notBefore: epoch, at: epoch, trigger: 'schedule', order: null, by: null, env: {} },
-    ...more,
-  };
-}
 
 describe('interleavings that broke the protocol once', () => {
   row('1: a save between claim and start does not have the instant run again', async (rig, remedy) => {

@@ -15,15 +15,15 @@ const troubles: Record<string, Record<string, number>> = {
   'a kill': { kill: 1 },
 };
 
-/** Each remedy, and the trouble in which it is missed. */
-const remedies: readonly [Without, Record<string, number>, RegExp][] = [
+/** Each remedy, the trouble in which it is missed, and the row of INTERLEAVINGS.md, where it is one. */
+const remedies: readonly [Without, Record<string, number>, RegExp, number?][] = [
   ['cursor compare', {}, /^P1/],
-  ['deadline', { lapse: 1 }, /^P1/],
-  ['owner compare', { lapse: 1 }, /^P12/],
-  ['open intents', { late: 1 }, /^P11/],
-  ['cursor left alone', { save: 1 }, /^P1/],
-  ['cursor left alone', { delete: 1, create: 1 }, /^P1/],
-  ['incarnation at release', { lapse: 1 }, /^P1/],
+  ['deadline', { lapse: 1 }, /^P1/, 3],
+  ['owner compare', { lapse: 1 }, /^P12/, 7],
+  ['open intents', { late: 1 }, /^P11/, 11],
+  ['cursor left alone', { save: 1 }, /^P1/, 1],
+  ['cursor left alone', { delete: 1, create: 1 }, /^P1/, 2],
+  ['incarnation at release', { lapse: 1 }, /^P1/, 4],
   ['key without a lease', { crash: 1 }, /^P2/],
 ];
 
@@ -40,8 +40,8 @@ describe('two workers, one job and two instants, explored completely', () => {
       assert.ok(explored.states > 1_000, `only ${explored.states} states`);
     });
 
-  for (const [without, budget, promise] of remedies)
-    it(`break one without its remedy: ${without}, ${Object.keys(budget).join(', ') || 'no trouble'}`, async () => {
+  for (const [without, budget, promise, number] of remedies)
+    it(`${number === undefined ? '' : `${number}: `}break one without its remedy: ${without}, ${Object.keys(budget).join(', ') || 'no trouble'}`, async () => {
       const model = fleetModel(without);
       const { breach } = await explore(initial(budget), model.steps, model.wrongAtEnd);
       assert.match(breach?.what ?? 'nothing', promise, breach?.path.join('\n'));

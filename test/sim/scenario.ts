@@ -50,6 +50,8 @@ export interface Machine {
   capacity: number;
   /** How far its wall clock is off reference time, ms. */
   offsetMs: number;
+  /** Its zone data; left out: as everybody's. */
+  tzdata?: string;
 }
 
 /** Everything that will be done to the system, drawn from a seed before it begins. */
@@ -186,7 +188,7 @@ export function scenarioOf(
   const odd = (most: number) => (bad && chance.happens(0.6) ? chance.chance() * most : 0);
   const small = workers > 1 && chance.happens(0.15);
   const apartMs = chance.pick([0, 50, 240]);
-  const count = howManyJobs(chance);
+  const count = kinds === undefined ? howManyJobs(chance) : chance.between(1, 4);
   const planned = often(faults, chance.pick([4_000, 10_000, 25_000]), (kind) => {
     const { ms, seldom } = lasts[kind];
     if (kind === 'step') return chance.pick([250, -250, 5_000, -5_000, 360_000, -360_000]);

@@ -85,7 +85,7 @@ export function startAgent(deps: SimAgentDeps): SimAgent {
       labels: machine.labels,
       capacity: machine.capacity,
       version: '0',
-      tzdata: '2026a',
+      tzdata: machine.tzdata ?? '2026a',
       switchesUser: true,
     },
     kv,

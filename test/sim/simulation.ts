@@ -24,7 +24,7 @@ export interface SimOptions {
   seed: number;
   workers?: number;
   minutes?: number;
-  /** Only these kinds of trouble; left out: as the seed draws them. */
+  /** Only these kinds of trouble, and a handful of jobs; left out: as the seed draws them. */
   kinds?: readonly FaultKind[];
   /** How long nothing happens before it is judged: above the timeouts of the protocol, or nothing may be said of what is left over. */
   quietMs?: number;
