@@ -164,8 +164,19 @@ describe('runner: armed, claimed, released', () => {
   });
 
   it('forgets gates that nobody waits at', () => {
-    const left = readdirSync(join(host.dir, 'gates')).filter((name) => !name.endsWith('.go'));
+    const left = readdirSync(join(host.dir, 'gates')).filter((name) => name.endsWith('.go.new'));
     assert.deepEqual(left, []);
+  });
+
+  it('makes its pipes ahead, many at a time, and takes them away when it stops', async () => {
+    const other = await new RunnerHost().adopt();
+    const gates = join(other.dir, 'gates');
+    const waiting = () => readdirSync(gates).filter((name) => name.endsWith('.fifo')).length;
+    for (let n = 0; n < 40; n += 1) assert.equal(await other.arm(planOf(`n${n}`, { command: 'true' })), null);
+    assert.ok(waiting() >= 8, `${waiting()} are ready`);
+    await other.runner.stop();
+    assert.equal(waiting(), 0);
+    rmSync(other.dir, { recursive: true });
   });
 
   it('ends what is armed when it stops, and starts none of it', async () => {

@@ -147,7 +147,7 @@ describe('runner: how a command is started', () => {
     for (const [code, given] of cases) assert.equal(await host.arm(planOf('refused', given)), code);
     assert.deepEqual(readdirSync(join(host.dir, 'runs')).sort(), before);
     assert.deepEqual(
-      readdirSync(join(host.dir, 'gates')).filter((name) => name.includes('fifo')),
+      readdirSync(join(host.dir, 'gates')).filter((name) => name.endsWith('.go.new')),
       [],
     );
     assert.equal(host.runner.count(), 0);

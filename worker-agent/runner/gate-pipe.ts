@@ -1,11 +1,5 @@
-import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { Refusal } from '#core/model/refusal.ts';
 import { uptimeText } from './wrapper.ts';
-
-const execFileAsync = promisify(execFile);
 
 /**
  * The pipe on which a gate's wrappers block. Node has no pipe(2): a FIFO is opened read-write (which never blocks), then for reading,
@@ -24,13 +18,13 @@ export class GatePipe {
     this.goFile = goFile;
   }
 
-  static async open(dir: string, unique: string): Promise<GatePipe> {
-    const fifo = join(dir, `${unique}.fifo`);
-    const goFile = join(dir, `${unique}.go`);
+  /** Of the named pipe at `path`.fifo, whose name it removes; its `go` will stand beside it. */
+  static open(path: string): GatePipe {
+    const fifo = `${path}.fifo`;
+    const goFile = `${path}.go`;
     const opened: number[] = [];
     const open = (flags: number) => opened[opened.push(openSync(fifo, flags)) - 1] ?? -1;
     try {
-      await mkfifo(fifo);
       const both = open(constants.O_RDWR);
       const pipe = new GatePipe(open(constants.O_RDONLY), open(constants.O_WRONLY), goFile);
       // Its room on the disk is taken now: at the instant the disk may be full.
@@ -72,16 +66,5 @@ export class GatePipe {
     closeSync(this.#writeEnd);
     closeSync(this.readEnd);
     this.#writeEnd = null;
-  }
-}
-
-async function mkfifo(path: string): Promise<void> {
-  try {
-    await execFileAsync('mkfifo', ['-m', '600', path]);
-  } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-    // Started, but it could not do it: its own words say why, a full disk for instance. Not started is told by a code.
-    if (said === '') throw error;
-    throw new Refusal(/No space|quota/i.test(said) ? 'disk_full' : 'spawn_failed', said);
   }
 }

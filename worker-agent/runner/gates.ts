@@ -1,5 +1,6 @@
 import type { Clock } from '#core/ports/clock.ts';
 import type { Ids } from '#core/ports/ids.ts';
+import { Fifos } from './fifos.ts';
 import { GatePipe } from './gate-pipe.ts';
 
 /** A `go` is of no use once every wrapper of its gate has read it. */
@@ -17,21 +18,19 @@ interface Gate {
 export class Gates {
   readonly #open = new Map<string, Gate>();
   readonly #forgetting = new Map<GatePipe, () => void>();
-  readonly #dir: string;
+  readonly #fifos: Fifos;
   readonly #clock: Clock;
-  readonly #ids: Ids;
 
   constructor(dir: string, clock: Clock, ids: Ids) {
-    this.#dir = dir;
+    this.#fifos = new Fifos(dir, ids);
     this.#clock = clock;
-    this.#ids = ids;
   }
 
   /** For one more wrapper; each `enter` that resolved is followed by one `leave`, or by the gate's `take`. */
   async enter(name: string): Promise<GatePipe> {
     let gate = this.#open.get(name);
     if (gate === undefined) {
-      gate = { pipe: GatePipe.open(this.#dir, this.#ids.id()), standing: null, users: 0 };
+      gate = { pipe: this.#fifos.take().then(GatePipe.open), standing: null, users: 0 };
       this.#open.set(name, gate);
     }
     gate.users += 1;
@@ -78,5 +77,6 @@ export class Gates {
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const { pipe } of open) (await pipe.catch(() => null))?.close();
+    await this.#fifos.close();
   }
 }
