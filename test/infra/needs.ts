@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { isCi } from '#test/effort.ts';
@@ -13,8 +13,16 @@ const moto = [
   'PyYAML==6.0.4',
   'py-partiql-parser==0.6.3',
 ];
-const cache = join(projectFolder, '.cache/moto');
-export const motoServer = join(cache, 'bin/moto_server');
+const cache = join(projectFolder, '.cache', moto[0] ?? '');
+/** Written last: an installation that was cut off is begun anew. */
+const done = join(cache, '.done');
+
+/** How moto's server is started: what to run, and with which environment. */
+export const motoCommand = {
+  command: 'python3',
+  args: ['-c', 'from moto.server import main; main()'],
+  env: { PYTHONPATH: cache, PYTHONDONTWRITEBYTECODE: '1' },
+};
 
 /** The reason why the ring cannot run, or undefined. Fetches what is missing where that was asked for. */
 export async function missingForInfra(): Promise<string | undefined> {
@@ -51,20 +59,23 @@ function hasPlatform(): boolean {
 }
 
 async function missingMoto(): Promise<string | undefined> {
-  if (existsSync(motoServer)) return undefined;
+  if (existsSync(done)) return undefined;
   if (!mayFetch()) return `${moto[0]} is not there: CRONFLEET_FETCH=yes fetches it (140 MB, by pip)`;
-  mkdirSync(join(projectFolder, '.cache'), { recursive: true });
-  // A virtual environment knows its own path, so it is made where it stays; one that was not finished is made anew.
-  const unfinished = mkdtempSync(join(projectFolder, '.cache/moto-'));
-  try {
-    const made = await run('python3', ['-m', 'venv', '--clear', cache]);
-    const got = made ?? (await run(join(cache, 'bin/pip'), ['install', '--quiet', '--no-input', ...moto]));
-    if (got === null) return undefined;
-    if (existsSync(cache)) renameSync(cache, join(unfinished, 'failed'));
-    return `${moto[0]} cannot be had: ${got}`;
-  } finally {
-    rmSync(unfinished, { recursive: true, force: true });
-  }
+  rmSync(cache, { recursive: true, force: true });
+  // Into a folder of its own: neither the system's Python nor a virtual environment, which not every Python can make.
+  const error = await run('python3', [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--no-input',
+    '--target',
+    cache,
+    ...moto,
+  ]);
+  if (error !== null) return `${moto[0]} cannot be had: ${error}`;
+  writeFileSync(done, '');
+  return undefined;
 }
 
 const mayFetch = () => isCi || process.env.CRONFLEET_FETCH === 'yes';
