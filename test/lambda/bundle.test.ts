@@ -8,6 +8,9 @@ import { buildLambda } from '#infra/scripts/build-lambda.ts';
 import { readPackage } from '#infra/scripts/sources/project-files.ts';
 import { effort } from '#test/effort.ts';
 import { type RunningFunction, startFunction } from './function.ts';
+import { awsClient } from './runtime-client.ts';
+
+const client = await awsClient();
 
 /** What may be shipped, and what a cold start may take beyond that of a handler that does nothing. */
 const budgets = { unzipped: 3_000_000, zipped: 1_000_000, coldMs: 200 };
@@ -85,6 +88,22 @@ describe('the functions, as they ship', () => {
       await api.stop();
     }
   });
+
+  if ('program' in client)
+    it("answer under AWS's own client of the Runtime API", async () => {
+      const api = await startFunction({ folder, handler: 'lambda.handler', client: client.program });
+      try {
+        const docs = await api.request(new Request('https://x/docs'));
+        assert.equal(docs.status, 200);
+        assert.match(await docs.text(), /cronfleet API/);
+        assert.equal((await api.request(new Request('https://x/api/v1/me'))).status, 401);
+        api.freeze();
+        api.thaw();
+        assert.equal((await api.request(new Request('https://x/openapi.json'))).status, 200);
+      } finally {
+        await api.stop();
+      }
+    });
 
   it('start cold within their budget, beyond a handler that does nothing', async (t) => {
     const bare = join(temp, 'bare');

@@ -12,6 +12,8 @@ export interface FunctionOptions {
   /** FILE.EXPORT. */
   handler: string;
   env?: Record<string, string>;
+  /** AWS's own client of the Runtime API (runtime-client.ts); left out: the loop of bootstrap.mjs. */
+  client?: string;
   /** Above it the invocation has failed and the process is ended, as Lambda does. */
   timeoutMs?: number;
 }
@@ -37,6 +39,7 @@ export async function startFunction({
   folder,
   handler,
   env = {},
+  client,
   timeoutMs = 29_000,
 }: FunctionOptions): Promise<RunningFunction> {
   const waiting: ServerResponse[] = [];
@@ -78,12 +81,18 @@ export async function startFunction({
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const began = performance.now();
-  const child = spawn(process.execPath, [bootstrap], {
+  const child = spawn(process.execPath, client === undefined ? [bootstrap] : [client, handler], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...{ PATH: '/usr/bin:/bin', TMPDIR: env.TMPDIR ?? folder, LAMBDA_TASK_ROOT: folder, _HANDLER: handler },
       ...{ AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${(server.address() as AddressInfo).port}` },
+      ...{
+        AWS_LAMBDA_FUNCTION_NAME: 'api',
+        AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '1024',
+      },
+      ...{ AWS_LAMBDA_LOG_GROUP_NAME: '/aws/lambda/api', AWS_LAMBDA_LOG_STREAM_NAME: 'stream' },
       ...{ AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'AKIATEST', AWS_SECRET_ACCESS_KEY: 'test' },
       ...(process.env.CRONFLEET_TEST_RING === undefined
         ? {}
