@@ -106,7 +106,13 @@ export async function startFunction({
       said += text;
     });
   const ended = once(child, 'close');
-  await Promise.race([isReady, ended.then(() => Promise.reject(new Error(`the function ended: ${said}`)))]);
+  await Promise.race([
+    isReady,
+    ended.then(async () => {
+      server.close();
+      throw new Error(`the function ended: ${said}`);
+    }),
+  ]);
   const initMs = performance.now() - began;
   let number = 0;
 

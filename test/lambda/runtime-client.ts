@@ -7,6 +7,8 @@ import { isCi } from '#test/effort.ts';
 const release = 'aws-lambda-ric@4.0.2';
 const folder = join(projectFolder, '.cache', release);
 const program = join(folder, 'node_modules/aws-lambda-ric/index.mjs');
+/** Written last: a build that is under way, or was cut off, is none. */
+const done = join(folder, '.done');
 /** What its build wants; two minutes. */
 const tools = ['autoconf', 'automake', 'libtoolize', 'cmake', 'make', 'g++', 'python3'];
 
@@ -15,7 +17,7 @@ const tools = ['autoconf', 'automake', 'libtoolize', 'cmake', 'make', 'g++', 'py
  * built it is kept. Null with the reason where it is not there; then bootstrap.mjs alone stands in for it.
  */
 export async function awsClient(): Promise<{ program: string } | { missing: string }> {
-  if (existsSync(program)) return { program };
+  if (existsSync(done)) return { program };
   const absent = tools.filter((name) => !inPath(name));
   if (absent.length > 0) return { missing: `${release} cannot be built without ${absent.join(', ')}` };
   if (!isCi && process.env.CRONFLEET_FETCH !== 'yes')
@@ -24,7 +26,10 @@ export async function awsClient(): Promise<{ program: string } | { missing: stri
   const settings = { private: true, allowScripts: { 'aws-lambda-ric': true } };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(settings));
   const error = await build();
-  if (error === null && existsSync(program)) return { program };
+  if (error === null && existsSync(program)) {
+    writeFileSync(done, '');
+    return { program };
+  }
   // The tools are there, so this is no matter of the machine: whoever asked for it hears of it.
   throw new Error(`${release} could not be built: ${error}`);
 }
