@@ -17,7 +17,9 @@ export function firstRecordStays({ history, endAt }: Evidence): Violation[] {
 }
 
 /** Each start has one terminal record, and it says what the process did. */
-export function records({ stamps, history, hosts, log, layout, endAt }: Evidence): Violation[] {
+export function records({ stamps, history, hosts, log, layout, endAt, scenario }: Evidence): Violation[] {
+  // A warden's mark that found no room leaves the exit status alone, which does not say whose signal it was.
+  const markless = scenario.faults.some(({ kind }) => kind === 'diskFull');
   const hostOffset = hosts[0]?.wallOffset ?? 0;
   const found: Violation[] = [];
   for (const stamp of stamps) {
@@ -33,7 +35,7 @@ export function records({ stamps, history, hosts, log, layout, endAt }: Evidence
       // With one worker nobody else closes anything: only a power cut loses a run.
       if (hosts.length === 1 && stamp.endedBy !== 'power')
         wrong('is called lost, and its process ended well', 'P12');
-    } else wrongEnd(stamp, record, wrong);
+    } else wrongEnd(stamp, record, wrong, markless);
   }
   for (const record of history.records.values()) {
     const last = Math.max(record.startedAt ?? 0, record.claimedAt ?? 0) - hostOffset - epoch;
@@ -51,7 +53,12 @@ export function records({ stamps, history, hosts, log, layout, endAt }: Evidence
   return found;
 }
 
-function wrongEnd(stamp: Stamp, record: Run, wrong: (what: string, property?: string) => void): void {
+function wrongEnd(
+  stamp: Stamp,
+  record: Run,
+  wrong: (what: string, property?: string) => void,
+  markless: boolean,
+): void {
   if (record.startedAt === null)
     wrong(`ran, and its record (${record.state}: ${record.reason}) has no start`);
   else if (stamp.endedBy === 'exit' && stamp.signalled === null) {
@@ -60,7 +67,12 @@ function wrongEnd(stamp: Stamp, record: Run, wrong: (what: string, property?: st
     // Whose kill or timeout came as it was ending by itself may be called by that.
     else if (!['killed', 'timed_out', stamp.code === 0 ? 'succeeded' : 'failed'].includes(record.state))
       wrong(`exited with ${stamp.code} and is called ${record.state}`, 'P12');
-  } else if (stamp.endedBy === 'signal' && record.state !== 'killed' && record.state !== 'timed_out')
+  } else if (
+    stamp.endedBy === 'signal' &&
+    record.state !== 'killed' &&
+    record.state !== 'timed_out' &&
+    !(markless && stamp.plan.job.onLeaseLoss === 'kill')
+  )
     wrong(`was ended by our signal and is called ${record.state}`);
 }
 
