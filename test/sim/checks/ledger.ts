@@ -33,7 +33,7 @@ export function records({ stamps, history, hosts, log, layout, endAt, scenario }
       wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
     else if (record.state === 'lost') {
       // With one worker nobody else closes anything: only a power cut loses a run.
-      if (hosts.length === 1 && stamp.endedBy !== 'power')
+      if (hosts.length === 1 && stamp.endedBy !== 'power' && !(markless && endedByWarden(stamp)))
         wrong('is called lost, and its process ended well', 'P12');
     } else wrongEnd(stamp, record, wrong, markless);
   }
@@ -51,6 +51,10 @@ export function records({ stamps, history, hosts, log, layout, endAt, scenario }
       });
   }
   return found;
+}
+
+function endedByWarden({ endedBy, plan }: Stamp): boolean {
+  return endedBy === 'signal' && plan.job.onLeaseLoss === 'kill';
 }
 
 function wrongEnd(
@@ -71,7 +75,7 @@ function wrongEnd(
     stamp.endedBy === 'signal' &&
     record.state !== 'killed' &&
     record.state !== 'timed_out' &&
-    !(markless && stamp.plan.job.onLeaseLoss === 'kill')
+    !(markless && endedByWarden(stamp))
   )
     wrong(`was ended by our signal and is called ${record.state}`);
 }
