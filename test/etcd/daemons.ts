@@ -27,9 +27,9 @@ export class Daemons {
   url = '';
   token = '';
 
-  constructor(dir: string, endpoints: string) {
+  constructor(dir: string, endpoints: string, history = `sqlite:${join(dir, 'history.sqlite')}`) {
     this.dir = dir;
-    this.#stores = ['--kv', `etcd://${endpoints}`, '--history', `sqlite:${join(dir, 'history.sqlite')}`];
+    this.#stores = ['--kv', `etcd://${endpoints}`, '--history', history];
   }
 
   /** Runs a command to its end; `--kv` where it is direct. */
@@ -92,8 +92,8 @@ export class Daemons {
   }
 
   /** Its URL becomes the one that is asked, unless there is one already. */
-  async server(): Promise<Daemon & { url: string }> {
-    const server = await this.#start(['server', '--listen', '127.0.0.1:0']);
+  async server(port = 0): Promise<Daemon & { url: string }> {
+    const server = await this.#start(['server', '--listen', `127.0.0.1:${port}`]);
     const [url = ''] = /http:\S+/.exec(server.line) ?? [];
     this.url ||= url;
     return { ...server, url };
