@@ -16,7 +16,7 @@ const files: Record<ReleaseName, readonly string[]> = {
     ...['cronfleet-agent.service', 'agent.yaml', 'sysusers.conf'],
     ...['strict.conf', 'root.conf', 'backoff.conf'],
   ],
-  'cronfleet-server': ['cronfleet-server.service', 'server.yaml', 'backoff.conf'],
+  'cronfleet-server': ['cronfleet-server.service', 'server.yaml', 'backoff.conf', 'compose.yaml'],
 };
 
 /** Makes `folder` into what an archive unpacks to: the program, its installer, settings, units, and a Node where `node` names one. */
