@@ -30,8 +30,7 @@ export async function awsClient(): Promise<{ program: string } | { missing: stri
     writeFileSync(done, '');
     return { program };
   }
-  // The tools are there, so this is no matter of the machine: whoever asked for it hears of it.
-  throw new Error(`${release} could not be built: ${error}`);
+  return { missing: `${release} could not be built: ${error}` };
 }
 
 const inPath = (name: string) =>
@@ -46,6 +45,11 @@ function build(): Promise<string | null> {
         ...process.env,
         PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}`,
         NODE_DISABLE_COMPILE_CACHE: '1',
+        // Node's headers, which node-gyp would fetch from nodejs.org, lie beside the project's Node.
+        npm_config_nodedir: join(
+          projectFolder,
+          `node_modules/node/node_modules/node-${process.platform}-${process.arch}`,
+        ),
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
