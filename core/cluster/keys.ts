@@ -29,6 +29,8 @@ export function layout(prefix = '/cron/') {
     token: (id: string) => `${prefix}tokens/${id}`,
     channels: `${prefix}channels/`,
     channel: (name: string) => `${prefix}channels/${name}`,
+    /** Who tells of an alert that History's outbox can't take, History itself being away. */
+    alert: (id: string) => `${prefix}alerts/${id}`,
     orders: `${prefix}orders/`,
     ordersOf: (job: JobId) => `${prefix}orders/${job}/`,
     order: (job: JobId, id: string) => `${prefix}orders/${job}/${id}`,

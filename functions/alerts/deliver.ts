@@ -1,4 +1,4 @@
-import { listChannels, type NamedChannel } from '#core/cluster/channels.ts';
+import type { NamedChannel } from '#core/cluster/channels.ts';
 import { planDelivery } from '#core/decide/alerts/delivery.ts';
 import type { Alert } from '#core/model/alert.ts';
 import type { AppDeps } from '../deps.ts';
@@ -19,11 +19,8 @@ const calmMs = 60_000;
  * Delivers the alerts that are due, of all channels at once. Any number may do it at the same time: each alert goes to one of them. Whoever
  * dies in the middle leaves what it had taken to the others, two minutes later, so that what it told may be told again: by the same id.
  */
-export async function deliverAlerts(
-  deps: DeliverDeps,
-  known: readonly NamedChannel[] | null = null,
-): Promise<void> {
-  const { history, clock, ids, kv, layout } = deps;
+export async function deliverAlerts(deps: DeliverDeps, channels: readonly NamedChannel[]): Promise<void> {
+  const { history, clock, ids } = deps;
   const by = ids.id();
   const now = clock.now();
   const due: Alert[] = [];
@@ -33,10 +30,9 @@ export async function deliverAlerts(
     if (some.length < roundAlerts) break;
   }
   if (due.length === 0) return;
-  const [open, told, channels] = await Promise.all([
+  const [open, told] = await Promise.all([
     history.openAlerts({ abouts: due.map(({ about }) => about) }),
     history.toldSince(now - calmMs),
-    known ?? listChannels(kv, layout),
   ]);
   const byName = new Map(channels.map((channel) => [channel.name, channel]));
   const plan = planDelivery({ due, open, told, channels: byName, now });
@@ -51,8 +47,8 @@ export async function deliverAlerts(
 }
 
 /** Null: it was delivered; else why not. */
-async function tell(
-  deps: DeliverDeps,
+export async function tell(
+  deps: Pick<DeliverDeps, 'clock' | 'events' | 'fetch'>,
   channel: NamedChannel,
   alerts: readonly Alert[],
 ): Promise<string | null> {

@@ -1,15 +1,18 @@
+import { listChannels, type NamedChannel } from '#core/cluster/channels.ts';
 import type { LookOut } from '#core/cluster/look-out.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Heed, watch } from '../watch.ts';
 import { deliverAlerts } from './deliver.ts';
 import { raiseAlerts } from './raise.ts';
+import { storeWatch } from './store-watch.ts';
 import { takeBack } from './take-back.ts';
 
 /** How soon an alert goes out, and what is over is said to be. */
 const deliverMs = 5_000;
 /** How often the whole fleet is looked at. */
 const lookMs = 60_000;
+const storesMs = 10_000;
 
 export type WatchDeps = Pick<AppDeps, 'kv' | 'layout' | 'history' | 'clock' | 'ids' | 'events' | 'fetch'>;
 
@@ -19,7 +22,7 @@ export async function watchOnce(deps: WatchDeps, heeds: readonly Heed[]): Promis
   let after = '';
   do after = await takeBack(deps, after);
   while (after !== '');
-  await deliverAlerts(deps);
+  await deliverAlerts(deps, await listChannels(deps.kv, deps.layout));
   if (seen.status === 'rejected') throw seen.reason;
   return seen.value;
 }
@@ -27,12 +30,27 @@ export async function watchOnce(deps: WatchDeps, heeds: readonly Heed[]): Promis
 /** The watchdog as timers of a server, until `stop`. Several servers may watch the same fleet. */
 export async function keepWatching(deps: WatchDeps, stop: AbortSignal): Promise<void> {
   let after = '';
+  /** As they were last read: of a store of jobs that is away somebody has to be told all the same. */
+  let channels: readonly NamedChannel[] = [];
+  const away = storeWatch(deps, () => channels);
   await Promise.all([
     every(deps, lookMs, 'watchdog.look', stop, async () => void (await watch(deps, [raiseAlerts(deps)]))),
-    every(deps, deliverMs, 'watchdog.deliver', stop, async () => {
+    every(deps, deliverMs, 'watchdog.recover', stop, async () => {
       after = await takeBack(deps, after);
-      await deliverAlerts(deps);
     }),
+    every(deps, deliverMs, 'watchdog.deliver', stop, () => deliverAlerts(deps, channels)),
+    every(deps, storesMs, 'watchdog.stores', stop, away.look, 0),
+    // Each hangs as long as its store lets it.
+    every(
+      deps,
+      deliverMs,
+      'watchdog.channels',
+      stop,
+      async () => {
+        channels = await listChannels(deps.kv, deps.layout);
+      },
+      0,
+    ),
   ]);
 }
 
@@ -42,10 +60,11 @@ async function every(
   where: string,
   stop: AbortSignal,
   work: () => Promise<void>,
+  firstMs = ms,
 ): Promise<void> {
   let failing = false;
-  for (;;) {
-    await sleep(clock, ms, stop);
+  for (let wait = firstMs; ; wait = ms) {
+    await sleep(clock, wait, stop);
     if (stop.aborted) return;
     try {
       await work();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { listChannels } from '#core/cluster/channels.ts';
 import { alertsOfRun } from '#core/decide/alerts/run-alerts.ts';
 import { type Alert, newAlert } from '#core/model/alert.ts';
 import { instantText } from '#core/model/ids.ts';
@@ -33,6 +34,7 @@ const email = (more: object = {}) =>
   channel('mail', { type: 'email', url: mails.url, from: 'cron@here', to: ['ops@there'], ...more });
 const alerts = async (query = '') => (await api.ask('GET', `/api/v1/alerts${query}`)).json.items;
 const watchers = () => ({ ...api, fetch });
+const channelsNow = () => listChannels(api.kv, api.layout);
 const turn = () => watchOnce(watchers(), []);
 const bodies = () => hook.inbox.all.map(({ body }) => JSON.parse(body));
 
@@ -124,7 +126,8 @@ describe('an alert', () => {
       }),
     );
     await api.history.addAlerts(some);
-    await Promise.all([1, 2, 3].map(() => deliverAlerts(watchers())));
+    const channels = await channelsNow();
+    await Promise.all([1, 2, 3].map(() => deliverAlerts(watchers(), channels)));
     const told = bodies().flatMap(({ alerts: each }) => each.map(({ id }: Alert) => id));
     assert.deepEqual(told.toSorted(), some.map(({ id }) => id).sort());
   });
@@ -136,10 +139,10 @@ describe('an alert', () => {
     ]);
     const now = clock.now();
     await api.history.claimAlerts({ by: 'dead', now, until: now + 120_000, limit: 9 });
-    await deliverAlerts(watchers());
+    await deliverAlerts(watchers(), await channelsNow());
     assert.equal(hook.inbox.all.length, 0);
     await clock.advance(120_000);
-    await deliverAlerts(watchers());
+    await deliverAlerts(watchers(), await channelsNow());
     assert.deepEqual(
       bodies().map(({ id }) => id),
       ['x'],
@@ -231,6 +234,88 @@ describe('the watchdog', () => {
     stop.abort();
     await watching;
     assert.equal(clock.pending, 0);
+  });
+});
+
+describe('a store that does not answer', () => {
+  const away = () => Promise.reject(new Error('connection refused'));
+  /** What was posted. Nothing here takes real time, so that none of it is late by the virtual clock. */
+  let posted: string[] = [];
+  let answer = 204;
+  const post = async (_: unknown, how?: RequestInit) => {
+    posted.push(JSON.parse(String(how?.body)).subject);
+    return new Response(null, { status: answer });
+  };
+  beforeEach(() => {
+    posted = [];
+    answer = 204;
+  });
+  /** Two servers that watch, of which each may have lost a store. */
+  async function watching(
+    lost: { kv?: boolean; history?: boolean },
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const stop = new AbortController();
+    const losing = <S extends object>(store: S, isLost: () => boolean | undefined): S =>
+      new Proxy(store, {
+        get: (held, name) => {
+          const call: unknown = Reflect.get(held, name);
+          return typeof call !== 'function'
+            ? call
+            : (...given: unknown[]) => (isLost() ? away() : call.apply(held, given));
+        },
+      });
+    const kv = losing(api.kv, () => lost.kv);
+    const history = losing(api.history, () => lost.history);
+    const both = [1, 2].map(() => keepWatching({ ...api, fetch: post, kv, history }, stop.signal));
+    await clock.advance(5_000);
+    await work();
+    stop.abort();
+    await Promise.all(both);
+  }
+  for (const [store, title, well] of [
+    ['kv', 'the store of jobs does not answer', 'over: the store of jobs does not answer'],
+    ['history', 'the history does not answer', 'the history answers again'],
+  ] as const)
+    it(`is told of once, by two servers together, and that it answers again (${store})`, async () => {
+      await webhook({ on: ['store_away'] });
+      const lost = { kv: false, history: false };
+      await watching(lost, async () => {
+        lost[store] = true;
+        await clock.advance(20_000);
+        assert.deepEqual(posted, [], 'not for a moment');
+        await clock.advance(60_000);
+        assert.deepEqual(posted, [title]);
+        lost[store] = false;
+        await clock.advance(60_000);
+      });
+      assert.deepEqual(posted, [title, well]);
+    });
+
+  it('is told of again until somebody has heard of it', async () => {
+    await webhook({ on: ['store_away'] });
+    answer = 503;
+    await watching({ history: true }, async () => {
+      await clock.advance(60_000);
+      assert.ok(posted.length > 2, `${posted.length} tries`);
+      answer = 200;
+      await clock.advance(20_000);
+      posted = [];
+      await clock.advance(120_000);
+      assert.deepEqual(posted, []);
+    });
+  });
+
+  it('is told to nobody that is away for a moment only', async () => {
+    await webhook({ on: ['store_away'] });
+    const lost = { kv: false, history: false };
+    await watching(lost, async () => {
+      lost.kv = true;
+      await clock.advance(20_000);
+      lost.kv = false;
+      await clock.advance(60_000);
+    });
+    assert.deepEqual(posted, []);
   });
 });
 

@@ -1,0 +1,153 @@
+import type { NamedChannel } from '#core/cluster/channels.ts';
+import { fleetRecovery } from '#core/decide/alerts/recovery.ts';
+import { type Alert, newAlert } from '#core/model/alert.ts';
+import type { Op } from '#core/ports/kv.ts';
+import { type DeliverDeps, tell } from './deliver.ts';
+
+/** A store that answers again by then was restarted, or has chosen another leader. */
+const patienceMs = 30_000;
+const pingDeadlineMs = 15_000;
+
+type Deps = Pick<DeliverDeps, 'kv' | 'layout' | 'history' | 'clock' | 'ids' | 'events' | 'fetch'>;
+
+/** What of a store's being away is known here. */
+interface Standing {
+  /** Boot ms of the first look that got no answer. */
+  since: number | null;
+  /** Of it, or of its end, has been told whatever is to be told. */
+  told: boolean;
+}
+
+/**
+ * Watches whether the stores answer. Of the store of jobs the outbox tells, to the channels as they were last known. Of History, which
+ * holds the outbox, a key in the store of jobs says who tells; where that is away too everybody does.
+ */
+export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) {
+  const { kv, layout, history, clock } = deps;
+  const pings = {
+    kv: () => kv.range({ key: layout.alert('history') }),
+    history: () => history.now(),
+  };
+  const sayings = {
+    kv: { gone: kvGone, back: kvBack },
+    history: { gone: historyGone, back: historyBack },
+  };
+  // Not told: what an earlier life of this server, or another, has said may be over.
+  const standing: Record<keyof typeof pings, Standing> = {
+    kv: { since: null, told: false },
+    history: { since: null, told: false },
+  };
+
+  const toldOf = () => channels().filter(({ on }) => on.includes('store_away'));
+
+  function alertOf(store: keyof typeof pings, why: string): Alert {
+    const names = toldOf().map(({ name }) => name);
+    const at = clock.now();
+    const [what, then] =
+      store === 'kv'
+        ? ['the store of jobs', 'nothing new starts until it does; what runs lives on']
+        : ['the history', 'runs go on; their records and output wait on the workers'];
+    return newAlert({
+      ...{ id: `store_away~${store}~${Math.floor(at / 60_000) * 60_000}`, kind: 'store_away' },
+      ...{ about: `store:${store}`, at, to: names, recoverTo: names },
+      title: `${what} does not answer`,
+      text: `${then}\n${why}`,
+    });
+  }
+
+  async function kvGone(why: string): Promise<void> {
+    const known = await history.openAlerts({ abouts: ['store:kv'] });
+    const alert = alertOf('kv', why);
+    if (known.length === 0 && alert.to.length > 0) await history.addAlerts([alert]);
+  }
+
+  async function kvBack(): Promise<void> {
+    const { over, withdrawn, notice } = fleetRecovery(
+      await history.openAlerts({ abouts: ['store:kv'] }),
+      clock.now(),
+    );
+    await history.addAlerts(notice === null ? [] : [notice]);
+    await history.endAlerts(withdrawn, clock.now(), true);
+    await history.endAlerts(over, clock.now(), false);
+  }
+
+  async function directly(alert: Alert): Promise<void> {
+    const failed: string[] = [];
+    for (const channel of toldOf())
+      if ((await tell(deps, channel, [alert])) !== null) failed.push(channel.name);
+    if (failed.length > 0) throw new Error(`nobody could be told by ${failed.join(', ')}`);
+  }
+
+  async function historyGone(why: string): Promise<void> {
+    if (toldOf().length === 0) return;
+    const alert = alertOf('history', why);
+    const key = layout.alert('history');
+    const value = JSON.stringify({ id: alert.id, at: alert.at });
+    const mine = await kv
+      .txn({
+        compare: [{ key, target: 'create', op: '=', revision: '0' }],
+        then: [{ type: 'put', key, value }],
+      })
+      // Away too, or not ours to write: better told twice than not at all.
+      .catch(() => ({ succeeded: true }));
+    if (!mine.succeeded) return;
+    // Untold, it is anybody's again.
+    await directly(alert).catch((error: unknown) => keepUntold({ type: 'delete', key }, error));
+  }
+
+  async function keepUntold(op: Op, error: unknown): Promise<never> {
+    await kv.txn({ compare: [], then: [op] });
+    throw error;
+  }
+
+  async function historyBack(): Promise<void> {
+    const key = layout.alert('history');
+    const gone = await kv.txn({
+      compare: [{ key, target: 'create', op: '>', revision: '0' }],
+      then: [{ type: 'delete', key }],
+    });
+    if (!gone.succeeded) return;
+    const alert = alertOf('history', '');
+    await directly({
+      ...alert,
+      ...{ id: `recovered~${alert.id}`, kind: 'recovered', title: 'the history answers again', text: '' },
+    }).catch((error: unknown) => keepUntold({ type: 'put', key, value: '{}' }, error));
+  }
+
+  async function look(store: keyof typeof pings): Promise<void> {
+    const one = standing[store];
+    const why = await answered(pings[store]);
+    if (why === null) {
+      if (one.since === null && one.told) return;
+      await sayings[store].back();
+      standing[store] = { since: null, told: true };
+      return;
+    }
+    if (one.since === null) standing[store] = { since: clock.boot(), told: false };
+    const { since, told } = standing[store];
+    if (told || clock.boot() - (since ?? 0) < patienceMs) return;
+    await sayings[store].gone(why);
+    standing[store] = { since, told: true };
+  }
+
+  /** Null: it answered; else what is wrong. */
+  async function answered(ping: () => Promise<unknown>): Promise<string | null> {
+    const late = Promise.withResolvers<string>();
+    const cancel = clock.after(pingDeadlineMs, () =>
+      late.resolve(`no answer within ${pingDeadlineMs / 1_000} s`),
+    );
+    const said = ping().then(
+      () => null,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    return await Promise.race([said, late.promise]).finally(cancel);
+  }
+
+  return {
+    async look(): Promise<void> {
+      const looks = await Promise.allSettled([look('kv'), look('history')]);
+      const failed = looks.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    },
+  };
+}
