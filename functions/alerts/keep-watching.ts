@@ -1,6 +1,7 @@
 import { listChannels, type NamedChannel } from '#core/cluster/channels.ts';
 import type { LookOut } from '#core/cluster/look-out.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
+import { KvError } from '#core/ports/kv.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Heed, watch } from '../watch.ts';
 import { deliverAlerts } from './deliver.ts';
@@ -38,19 +39,14 @@ export async function keepWatching(deps: WatchDeps, stop: AbortSignal): Promise<
     every(deps, deliverMs, 'watchdog.recover', stop, async () => {
       after = await takeBack(deps, after);
     }),
-    every(deps, deliverMs, 'watchdog.deliver', stop, () => deliverAlerts(deps, channels)),
+    every(deps, deliverMs, 'watchdog.deliver', stop, async () => {
+      channels = await listChannels(deps.kv, deps.layout).catch((error: unknown) => {
+        if (!(error instanceof KvError)) throw error;
+        return channels;
+      });
+      await deliverAlerts(deps, channels);
+    }),
     every(deps, storesMs, 'watchdog.stores', stop, away.look, 0),
-    // Each hangs as long as its store lets it.
-    every(
-      deps,
-      deliverMs,
-      'watchdog.channels',
-      stop,
-      async () => {
-        channels = await listChannels(deps.kv, deps.layout);
-      },
-      0,
-    ),
   ]);
 }
 

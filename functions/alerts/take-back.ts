@@ -36,6 +36,11 @@ export async function takeBack(deps: TakeBackDeps, after: string): Promise<strin
   });
   await history.addAlerts(recoveries.flatMap(({ notice }) => notice ?? []));
   await history.endAlerts(
+    recoveries.flatMap(({ withdrawn }) => withdrawn),
+    now,
+    true,
+  );
+  await history.endAlerts(
     recoveries.flatMap(({ over }) => over),
     now,
     false,

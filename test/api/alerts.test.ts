@@ -6,6 +6,7 @@ import { alertsOfRun } from '#core/decide/alerts/run-alerts.ts';
 import { type Alert, newAlert } from '#core/model/alert.ts';
 import { instantText } from '#core/model/ids.ts';
 import type { Run } from '#core/model/run.ts';
+import { KvError } from '#core/ports/kv.ts';
 import { deliverAlerts } from '#functions/alerts/deliver.ts';
 import { keepWatching, watchOnce } from '#functions/alerts/keep-watching.ts';
 import { mailSink, webhookReceiver } from '#test/receivers.ts';
@@ -238,7 +239,7 @@ describe('the watchdog', () => {
 });
 
 describe('a store that does not answer', () => {
-  const away = () => Promise.reject(new Error('connection refused'));
+  const away = () => Promise.reject(new KvError('unavailable', 'connection refused'));
   /** What was posted. Nothing here takes real time, so that none of it is late by the virtual clock. */
   let posted: string[] = [];
   let answer = 204;

@@ -28,8 +28,11 @@ export function planDelivery(facts: {
   now: number;
 }): Delivery {
   const { due, open, told, channels, now } = facts;
+  const alike = Map.groupBy([...open, ...due], keyOf);
+  const heads = new Map([...alike].map(([key, all]) => [key, headOf(all)]));
   const looks = due.map((alert) => {
-    const head = headOf(alert, open);
+    const first = heads.get(keyOf(alert)) ?? null;
+    const head = first?.id === alert.id ? null : first;
     const done = [...alert.told.map(({ channel }) => channel), ...(head?.to ?? [])];
     return { alert, head, left: alert.to.filter((channel) => !done.includes(channel)) };
   });
@@ -59,11 +62,11 @@ export function planDelivery(facts: {
         for (const channel of left) {
           const held = heldUntil.get(channel);
           const result = results.get(channel);
-          if (!channels.has(channel)) problems.push(`${channel}: there is no such channel`);
-          else if (held !== undefined) nexts.push(held);
+          if (held !== undefined) nexts.push(held);
           else if (result === null) nowTold.push({ channel, at: now });
           else {
-            problems.push(`${channel}: ${result ?? 'was not tried'}`);
+            // A channel that is not there may be made, or made anew, and is then told.
+            problems.push(`${channel}: ${result ?? 'there is no such channel'}`);
             if (now - alert.at < giveUpMs) nexts.push(now + retryMs(tries));
           }
         }
@@ -78,13 +81,15 @@ export function planDelivery(facts: {
   };
 }
 
-/** The alert that this one repeats: of the same kind and about the same, that stands; one that was told, else the oldest. */
-function headOf(alert: Alert, open: readonly Alert[]): Alert | null {
-  if (!alert.open) return null;
-  const [head] = open
-    .filter(({ kind, about }) => kind === alert.kind && about === alert.about)
-    .sort((a, b) => Number(b.told.length > 0) - Number(a.told.length > 0) || olderFirst(a, b));
-  return head === undefined || head.id === alert.id ? null : head;
+/** What is alike is of one kind, about the same, and from the same time of being unwell: what had ended before was another. */
+const keyOf = ({ kind, about, open, endedAt }: Alert) => `${kind} ${about} ${open} ${endedAt}`;
+
+/** The one that others alike repeat: one that was told, else the oldest. */
+function headOf(alike: readonly Alert[]): Alert | null {
+  const [head] = alike.toSorted(
+    (a, b) => Number(b.told.length > 0) - Number(a.told.length > 0) || olderFirst(a, b),
+  );
+  return head ?? null;
 }
 
 function olderFirst(a: Alert, b: Alert): number {

@@ -19,8 +19,22 @@ export function jobRecovery(
   now: number,
 ): Recovery {
   if (job === null) return { over: open.map(({ id }) => id), withdrawn: [], notice: null };
-  const over = open.filter((alert) => last !== null && isWell(alert, job, last));
-  return { over: over.map(({ id }) => id), withdrawn: [], notice: noticeOf(over, last?.id ?? null, now) };
+  const well = open.filter((alert) => last !== null && isWell(alert, job, last));
+  const over = well.filter((alert) => !repeatsTold(alert, well));
+  return {
+    over: over.map(({ id }) => id),
+    withdrawn: well.filter((alert) => !over.includes(alert)).map(({ id }) => id),
+    notice: noticeOf(over, last?.id ?? null, now),
+  };
+}
+
+/** Whether all that it would say has been said by an earlier one. */
+function repeatsTold(alert: Alert, others: readonly Alert[]): boolean {
+  if (alert.told.length > 0 || alert.due === null) return false;
+  return others.some(
+    ({ kind, told, to }) =>
+      kind === alert.kind && told.length > 0 && alert.to.every((channel) => to.includes(channel)),
+  );
 }
 
 function isWell(alert: Alert, job: Job, last: Run): boolean {

@@ -118,6 +118,12 @@ describe('a job is well again', () => {
     for (const last of [null, run(), run({ state: 'running' }), run({ state: 'skipped' })])
       assert.deepEqual(jobRecovery(open, job(), last, t).over, []);
   });
+  it('and what only repeats what was told is not told any more', () => {
+    const told = { ...alert('first'), told: [{ channel: 'mail', at: t }], due: null };
+    const again = [alert('again', { at: t + 1 }), alert('elsewhere', { at: t + 2, to: ['mail', 'chat'] })];
+    const { over, withdrawn } = jobRecovery([told, ...again], job(), run({ state: 'succeeded' }), t);
+    assert.deepEqual([over, withdrawn], [['first', 'elsewhere'], ['again']]);
+  });
   it('without a word where nobody asked, or the job is gone', () => {
     assert.equal(jobRecovery([alert('one')], job(), run({ state: 'succeeded' }), t).notice, null);
     assert.deepEqual(jobRecovery(open, null, null, t), { over: ['one', 'two'], withdrawn: [], notice: null });
@@ -275,6 +281,11 @@ describe('a delivery', () => {
       ['a1', null, 'a1'],
     );
   });
+  it('of a backlog that is over already is one alert too, and another time is another', () => {
+    const over = { open: false, endedAt: t + 5 };
+    const many = [alert('a', over), alert('b', { at: t + 1, ...over }), alert('c', { at: t + 9 })];
+    assert.deepEqual(messages(plan(many)), [['mail', 'a', 'c']]);
+  });
   it('is tried again later and later where it did not come about, for the channels that are left', () => {
     const one = alert('one', { to: ['mail', 'chat'] });
     const results = new Map([
@@ -292,9 +303,9 @@ describe('a delivery', () => {
     const dayOn = plan([{ ...one, at: t - 86_400_000 }]).settle(results)[0];
     assert.deepEqual([dayOn?.due, dayOn?.problem], [null, 'chat: HTTP 500'], 'given up after a day');
   });
-  it('to a channel that is gone is left, and said to be', () => {
+  it('to a channel that is not there waits for it, and says so', () => {
     const [after] = plan([alert('one', { to: ['gone'] })]).settle(good);
-    assert.deepEqual([after?.due, after?.problem], [null, 'gone: there is no such channel']);
+    assert.deepEqual([after?.due, after?.problem], [t + 10_000, 'gone: there is no such channel']);
   });
   it('of more than three in a minute waits, and is one digest then', () => {
     const told = [50, 40, 30].map((s) => ({ channel: 'mail', at: t - s * 1_000 }));
