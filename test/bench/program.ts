@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
+/** How often the log is looked at while the program starts. */
+const lookMs = 10;
+
+/** A command of `cronfleet` that goes on, in a process of its own. */
+export interface Program {
+  /** Waits for a line of its log; `ms` is from the start of the process. Throws where it ends before. */
+  said(wanted: RegExp): Promise<{ found: RegExpExecArray; ms: number }>;
+  /** Resident memory of the process in bytes: now, and at its highest. */
+  memory(): { now: number; highest: number };
+  /** Settles when it is gone. */
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts it; what it says goes straight into `log`, as a service's does: nobody else has to wake for a line of it. */
+export function startProgram(args: readonly string[], log: string): Program {
+  const file = openSync(log, 'w');
+  const began = performance.now();
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', file, file] });
+  closeSync(file);
+  const gone = once(child, 'exit');
+  return {
+    async said(wanted) {
+      for (;;) {
+        const text = readFileSync(log, 'utf8');
+        const found = wanted.exec(text);
+        if (found !== null) return { found, ms: performance.now() - began };
+        if (child.exitCode !== null) throw new Error(`${args[0]} ended with ${child.exitCode}: ${text}`);
+        await sleep(lookMs);
+      }
+    },
+    memory: () => memoryOf(child.pid ?? 0),
+    async end(signal) {
+      child.kill(signal);
+      await gone;
+    },
+  };
+}
+
+function memoryOf(pid: number): { now: number; highest: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (field: string) =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1_024;
+  return { now: bytes('VmRSS'), highest: bytes('VmHWM') };
+}
