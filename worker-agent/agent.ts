@@ -90,7 +90,7 @@ export function createAgent(given: AgentDeps) {
   const fullness = createFullness({ clock, hasRoom: room.has, tell });
   const starter = createStarter({ ...deps, guard, mirror, presence, runs, timeline });
   const found = (entry: Entry) => guard('found', adoption.found(entry));
-  const intents = createIntents({ ...deps, reads, timeline, guard, found });
+  const intents = createIntents({ ...deps, reads, timeline, guard, runs, found });
   const shared = {
     ...deps,
     kv,

@@ -1,36 +1,41 @@
 import type { Batcher } from '#core/cluster/batch.ts';
 import type { Layout } from '#core/cluster/keys.ts';
+import { decode, RunningValue } from '#core/cluster/records.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
 import type { Entry, OpResult, Revision } from '#core/ports/kv.ts';
-import { type Guard, times } from './context.ts';
+import { type AgentSettings, type Guard, times } from './context.ts';
+import type { Runs } from './runs.ts';
 import type { Timeline } from './timeline.ts';
 
-/** A claim that somebody may still commit, though its sender was told no. */
+/** A claim, or a taking over, that somebody may have committed or still commit, though its sender was told no. */
 export interface Intent {
   job: JobId;
   lane: string;
   run: RunId;
-  /** The cursor or order that the claim moves, and its mod revision as the claim compares it. */
+  /** The cursor, order or running key that it moves, and its mod revision as it compares it. */
   moves: { key: string; mod: Revision };
-  jobMod: Revision;
+  /** null: it does not compare the job. */
+  jobMod: Revision | null;
 }
 
 const longestWaitMs = 60_000;
 
 /**
  * Claims whose outcome was unknown at least once and that were refused when repeated: the first try may be on its way still, and
- * commit when what refused the repeat is gone. Each stays open until what it compares has moved, which ends it for good; a key
- * that it has made by then is taken up.
+ * commit when what refused the repeat is gone. Each stays open until what it compares has moved, which ends it for good, and a key
+ * that it has made by then is taken up: under my name nobody else ever touches it.
  */
 export function createIntents(deps: {
   layout: Layout;
   reads: Batcher;
   timeline: Timeline;
   guard: Guard;
+  settings: Pick<AgentSettings, 'id'>;
+  runs: Pick<Runs, 'knows'>;
   /** A running key under my name that I may know nothing of. */
   found(entry: Entry): void;
 }) {
-  const { layout, reads, timeline, guard } = deps;
+  const { layout, reads, timeline, guard, settings, runs } = deps;
 
   function look(intent: Intent, waitMs: number): void {
     timeline.in(waitMs, () => guard('intent', read(intent, waitMs)));
@@ -43,10 +48,16 @@ export function createIntents(deps: {
       job,
       txn: { compare: [], then: keys.map((key) => ({ type: 'range', key })) },
     });
-    const seen = result.outcome === 'done' ? result.results.map(only) : null;
-    if (seen === null || ((seen[0]?.mod ?? '0') === moves.mod && (seen[1]?.mod ?? '0') === jobMod))
-      return look(intent, Math.min(2 * waitMs, longestWaitMs));
-    if (seen[2] !== null && seen[2] !== undefined) deps.found(seen[2]);
+    const later = () => look(intent, Math.min(2 * waitMs, longestWaitMs));
+    if (result.outcome !== 'done') return later();
+    const [moved, jobs, made] = result.results.map(only);
+    const jobStands = jobMod === null || (jobs?.mod ?? '0') === jobMod;
+    if ((moved?.mod ?? '0') === moves.mod && jobStands) return later();
+    if (made == null || runs.knows(run)) return;
+    deps.found(made);
+    // Taken up it is not as long as this worker's lease is unsure.
+    const read = decode(RunningValue, made);
+    if (read.ok && read.value.worker === settings.id) later();
   }
 
   return {

@@ -1,5 +1,5 @@
-import type { Batcher } from '#core/cluster/batch.ts';
-import { adopt, closeDead, type Following } from '#core/cluster/finish.ts';
+import type { Batcher, PieceResult } from '#core/cluster/batch.ts';
+import { adopt, closeDead, type Following, type RunBasis } from '#core/cluster/finish.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { CursorValue, decode, OwedValue, RunningValue } from '#core/cluster/records.ts';
 import { nextAttempt } from '#core/decide/outcome.ts';
@@ -10,6 +10,7 @@ import { blankRun, type Run } from '#core/model/run.ts';
 import { sleep } from '#core/ports/clock.ts';
 import { type Entry, KvError, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, times } from './context.ts';
+import type { Intents } from './intents.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { Runs } from './runs.ts';
@@ -36,10 +37,11 @@ export function createKeeper(
     runs: Runs;
     /** Compared with: this is still me, drained or not. */
     keeps: Batcher;
+    intents: Intents;
     found(entry: Entry): void;
   },
 ) {
-  const { kv, layout, clock, settings, events, mirror, presence, runs, keeps } = deps;
+  const { kv, layout, clock, settings, events, mirror, presence, runs, keeps, intents } = deps;
 
   async function* pages(prefix: string): AsyncGenerator<Entry> {
     const range = prefixRange(prefix);
@@ -168,7 +170,10 @@ export function createKeeper(
       by: settings.id,
     });
     const result = await keeps.submit(piece);
-    if (result.outcome !== 'done' || !result.succeeded) return;
+    if (result.outcome !== 'done' || !result.succeeded) {
+      if (next?.running.worker === settings.id) doubtful(result, basis, next.run);
+      return;
+    }
     events.emit({ type: 'keeper.closed', run, owner: value.worker });
     await runs.owe([record]);
     const nested = result.results[2];
@@ -197,16 +202,19 @@ export function createKeeper(
     return { run: runId({ ...parseRunId(run), attempt: next.attempt }), running };
   }
 
-  async function takeOver(
-    basis: { job: JobId; lane: string; run: RunId; mod: string },
-    value: RunningValue,
-    entry: Entry,
-  ): Promise<void> {
+  /** An attempt of which an earlier try of the same request may have made me the owner. */
+  function doubtful({ doubt }: PieceResult, { job, lane, run, mod }: RunBasis, mine: RunId): void {
+    const moves = { key: layout.run(job, lane, run), mod };
+    if (doubt) intents.keep({ job, lane, run: mine, moves, jobMod: null });
+  }
+
+  async function takeOver(basis: RunBasis, value: RunningValue, entry: Entry): Promise<void> {
     const incarnation = presence.incarnation();
     if (incarnation === null) return;
     const running: RunningValue = { ...value, worker: settings.id, incarnation, at: clock.now() };
     const result = await keeps.submit(adopt(layout, basis, running));
-    if (result.outcome === 'done' && result.succeeded)
+    if (result.outcome !== 'done' || !result.succeeded) doubtful(result, basis, basis.run);
+    else
       runs.wait({
         run: basis.run,
         job: basis.job,

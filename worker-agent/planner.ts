@@ -555,6 +555,8 @@ export function createPlanner(deps: PlannerDeps) {
     const range = prefixRange(layout.cursors);
     let key = range.key;
     let revision: string | undefined;
+    // Whose cursor does not show has none; one that shows, but can't be read, is another matter.
+    for (const lane of lanes.values()) lane.loaded = true;
     for (;;) {
       const page = await kv.range(
         { key, end: range.end },
@@ -570,7 +572,6 @@ export function createPlanner(deps: PlannerDeps) {
       if (!page.more || last === undefined) break;
       key = `${last.key}\0`;
     }
-    for (const lane of lanes.values()) lane.loaded = true;
   }
 
   return {

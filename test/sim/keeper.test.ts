@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { KvError, type Txn } from '#core/ports/kv.ts';
+import { Rig } from './rig.ts';
+import type { Mistakes } from './sim-agent.ts';
+
+/** The first transaction that `is` knows is applied, and its answer lost. */
+function losesAnswer(is: (text: string) => boolean): { mistakes: Mistakes; lost(): boolean } {
+  let lost = false;
+  return {
+    lost: () => lost,
+    mistakes: {
+      async tamper(txn: Txn, store) {
+        if (lost || !is(JSON.stringify(txn))) return txn;
+        lost = true;
+        await store.txn(txn);
+        throw new KvError('unknown', 'no answer in time');
+      },
+    },
+  };
+}
+
+/** A fleet of four whose worker with the run of the 60th second dies in the middle of it, and what a keeper's lost answer leaves of that. */
+async function dies(job: Parameters<Rig['save']>[0], is: (text: string) => boolean, diesAt: number) {
+  const rig = new Rig();
+  await rig.save({ schedule: '0 * * * * *', ...job });
+  const hosts = [rig.host(), rig.host(), rig.host(), rig.host()];
+  const fault = losesAnswer(is);
+  const agents = hosts.map((host) => rig.agent(host, fault.mistakes));
+  await rig.until(diesAt);
+  const owner = rig.stamps.find(({ run }) => run === rig.run(60))?.host;
+  agents[hosts.findIndex(({ id }) => id === owner)]?.life.kill();
+  await rig.until(110);
+  assert.ok(fault.lost());
+  assert.deepEqual(rig.crashes, []);
+  return rig;
+}
+
+describe('an attempt that a keeper has taken from a dead worker starts, though the answer to that was lost', () => {
+  it('with the closing of the one before', async () => {
+    const job = { command: 'sim 60000-60000 0', guarantee: 'at-least-once' } as const;
+    const rig = await dies(job, (text) => text.includes('is gone') && text.includes('~2'), 63);
+    assert.equal(rig.starts(rig.run(60, 2)), 1);
+    await rig.end();
+  });
+
+  it('as it waited there', async () => {
+    const job = { command: 'sim 100-100 1', retry: { attempts: 1, backoff: '40s' } } as const;
+    const taken = (text: string) => /"key":"[^"]*running[^"]*~2","value"/.test(text);
+    let puts = 0;
+    // The first puts it there, as the run before ends; the second is the keeper's.
+    const rig = await dies(job, (text) => taken(text) && ++puts === 2, 63);
+    assert.equal(rig.starts(rig.run(60, 2)), 1);
+    await rig.end();
+  });
+});
