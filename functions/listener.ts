@@ -8,18 +8,26 @@ export interface Listener {
   hosts: (() => readonly string[]) | null;
   /** Where it is reached. Refusals `port_taken`, `address_unusable`. */
   listen(fetch: (request: Request) => Response | Promise<Response>): Promise<string>;
-  /** What is being answered is cut off: a long poll would hold it for half a minute. */
-  close(): Promise<void>;
+  /**
+   * Takes nothing more. What is being answered has until `patience` settles, and is cut off then: a long poll would hold it for half
+   * a minute. Left out, at once.
+   */
+  close(patience?: Promise<unknown>): Promise<void>;
 }
 
 export function listener({ host, port }: { host: string; port: number }): Listener {
   const name = host.includes(':') ? `[${host}]` : host;
   let server: ServerType | null = null;
+  let closing = false;
   const portOf = () => (server?.address() as AddressInfo | null)?.port;
   return {
     hosts: /^(127\.|localhost$|::1$)/.test(host) ? () => hostsOf(name.toLowerCase(), portOf()) : null,
     async listen(fetch) {
       const opened = serve({ fetch, hostname: host, port });
+      // A connection whose request has been answered is idle a moment later; left to itself it would stand for seconds yet.
+      opened.on('request', (_, response) =>
+        response.once('close', () => closing && setImmediate(closeIdle, opened)),
+      );
       await new Promise<void>((resolve, reject) => {
         opened.once('listening', resolve);
         opened.once('error', (error) => reject(refusalOf(error, `--listen ${name}:${port}`)));
@@ -27,15 +35,21 @@ export function listener({ host, port }: { host: string; port: number }): Listen
       server = opened;
       return `http://${name}:${portOf()}`;
     },
-    async close() {
+    async close(patience = Promise.resolve()) {
       const opened = server;
       if (opened === null) return;
+      closing = true;
+      const cutOff = () => 'closeAllConnections' in opened && opened.closeAllConnections();
       await new Promise<void>((resolve) => {
         opened.close(() => resolve());
-        if ('closeAllConnections' in opened) opened.closeAllConnections();
+        void patience.then(cutOff);
       });
     },
   };
+}
+
+function closeIdle(server: ServerType): void {
+  if ('closeIdleConnections' in server) server.closeIdleConnections();
 }
 
 function refusalOf(error: Error, where: string): Error {

@@ -5,6 +5,7 @@ import { tellFindings } from '#agent/tell-findings.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { referenceOf } from '#core/cluster/reference-time.ts';
 import { listTokens } from '#core/cluster/tokens.ts';
+import { sleep } from '#core/ports/clock.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
@@ -14,6 +15,9 @@ import { createApp } from './app.ts';
 import type { SiteFile } from './deps.ts';
 import { keepForgetting } from './expiry.ts';
 import { listener } from './listener.ts';
+
+/** What a server that is stopped may still take to answer: another one goes on with what it cuts off. */
+const patienceMs = 3_000;
 
 export interface ServerProcess {
   url: string;
@@ -66,7 +70,9 @@ export async function startServer(
     hasToken,
     async stop() {
       stop.abort();
-      await port.close();
+      const closed = new AbortController();
+      await port.close(sleep(clock, patienceMs, closed.signal));
+      closed.abort();
       await Promise.all([forgetting, watching, measuring]);
       await history.close();
       await kv.close();

@@ -169,16 +169,29 @@ async function underSystemd(): Promise<void> {
     assert.equal(await system.show(agent, 'NRestarts'), before);
   });
 
+  it('leave jobs on the host: its files, its mounts, and the right to become another user', {
+    timeout: 60_000,
+  }, async () => {
+    const command = 'readlink /proc/self/ns/mnt; grep NoNewPrivs /proc/self/status; umask; env; echo end';
+    const run = await fleet.begin('free', { command }, 'end');
+    const { text } = await fleet.ended(run);
+    const host = await system.must(['readlink', '/proc/1/ns/mnt']);
+    assert.ok(text.startsWith(`${host}NoNewPrivs:\t0\n0022\n`), text);
+    // Nor does it see what is systemd's business with the agent.
+    assert.doesNotMatch(text, /NOTIFY_SOCKET|WATCHDOG|CREDENTIALS_DIRECTORY|etcd:|mongodb:/);
+  });
+
   it('take all privileges from jobs where that is chosen, which still work', {
     timeout: 60_000,
   }, async () => {
     await install('1.0.0', '--strict');
-    const command =
-      'touch /tmp/here "$HOME/here" && echo wrote; touch /opt/x || echo kept; grep NoNewPrivs /proc/self/status; echo end';
-    const run = await fleet.begin('strict', { command }, 'end');
+    const command = `touch /tmp/here "$HOME/here" && echo wrote; touch /opt/x || echo kept; grep NoNewPrivs /proc/self/status; ${whereItWaits('strict')}; ls /tmp/here; echo end`;
+    const run = await fleet.begin('strict', { command }, 'NoNewPrivs');
+    await system.must(['systemctl', 'restart', agent]);
+    open('strict');
     const { text, record } = await fleet.ended(run);
     assert.equal(record.state, 'succeeded');
-    assert.match(text, /wrote\n(?:.*\n)?kept\nNoNewPrivs:\t1\nend\n$/);
+    assert.match(text, /wrote\n(?:.*\n)?kept\nNoNewPrivs:\t1\n\/tmp\/here\nend\n$/);
     // Chosen once: the next version keeps to it.
     await install('1.1.0');
     assert.equal(await system.show(agent, 'NoNewPrivileges'), 'yes');
