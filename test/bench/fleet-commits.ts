@@ -20,46 +20,48 @@ const settleMs = 3_000;
 /** Counted from here in a second to here in another: the runs of an instant have ended, and the next are not claimed yet. */
 const betweenMs = 650;
 
+/** What one fleet has cost: commits a second at rest, and for each rate commits a run and the runs a second that there were. */
+interface Costs {
+  etcd: string;
+  rest: number;
+  runs: Map<number, { each: number; reached: number }>;
+}
+
 /**
  * What a run costs etcd by its own count: proposals that its leader has committed, without those of the same fleet at rest. A rate that the
  * machine does not reach is told as what it reached.
  */
-export function bench(): Promise<BenchTable> {
+export async function bench(): Promise<BenchTable> {
+  const rows: BenchRow[] = [];
+  let one: Costs | null = null;
+  for (const size of sizes) {
+    const costs = await costsOf(size);
+    one ??= costs;
+    rows.push(...rowsOf(size, costs, one));
+  }
+  return { title: `Commits of ${one?.etcd}, for each run of jobs that start every second`, rows };
+}
+
+/** On servers of its own, so that nothing is left over from a fleet before. */
+function costsOf(size: number): Promise<Costs> {
   return withServers(3, async ({ dir, etcd, cluster, addAgent, setJobs }) => {
     const stamper = makeStamper(dir);
-    const ofOne = new Map<number, number>();
-    const rows: BenchRow[] = [];
-    for (const [at, size] of sizes.entries()) {
-      const more = Array.from({ length: size - (sizes[at - 1] ?? 0) }, (_, n) => `w${size - n}`);
-      await Promise.all(more.map((id) => addAgent(id, '--capacity', '2000')));
-      await setJobs([]);
-      const fleet = size === 1 ? 'one agent' : `${size} agents`;
-      const rest = (await count(restSeconds)).commits / restSeconds;
-      rows.push({ name: `${fleet} at rest`, value: `${rest.toFixed(2)} a second` });
-      for (const { rate, seconds, most } of rates) {
-        await setJobs(
-          Array.from({ length: rate }, (_, n) => ({
-            ...{ name: `job-${n}`, schedule: '* * * * * *', overlap: 'allow' as const },
-            ...stamper.job,
-          })),
-        );
-        const { commits, runs } = await count(seconds);
-        const each = (commits - rest * seconds) / runs;
-        if (size === 1) ofOne.set(rate, each);
-        const one = ofOne.get(rate) ?? each;
-        const reached = runs / seconds < 0.95 * rate ? `, ${Math.round(runs / seconds)} of them reached` : '';
-        rows.push({
-          name: `${fleet}, ${rate === 1 ? 'one run' : `${rate} runs`} a second${reached}`,
-          value: each.toFixed(2),
-          yardstick: [
-            ...(most === null ? [] : [`under ${most}`]),
-            ...(size === 1 ? [] : [`at most ${mostTimes} x one agent's ${one.toFixed(2)}`]),
-          ].join(', '),
-          ...(size === 1 ? {} : { ratio: `${(each / one).toFixed(2)} x` }),
-        });
-      }
+    const ids = Array.from({ length: size }, (_, n) => `w${n + 1}`);
+    await Promise.all(ids.map((id) => addAgent(id, '--capacity', '2000')));
+    const rest = (await count(restSeconds)).commits / restSeconds;
+    const runs: Costs['runs'] = new Map();
+    for (const { rate, seconds } of rates) {
+      await setJobs(
+        Array.from({ length: rate }, (_, n) => ({
+          ...{ name: `job-${n}`, schedule: '* * * * * *', overlap: 'allow' as const },
+          ...stamper.job,
+        })),
+      );
+      const found = await count(seconds);
+      const each = (found.commits - rest * seconds) / found.runs;
+      runs.set(rate, { each, reached: found.runs / seconds });
     }
-    return { title: `Commits of ${etcd}, for each run of jobs that start every second`, rows };
+    return { etcd, rest, runs };
 
     async function count(seconds: number): Promise<{ commits: number; runs: number }> {
       const from = Math.ceil((Date.now() + settleMs) / 1_000) * 1_000 + betweenMs;
@@ -71,6 +73,29 @@ export function bench(): Promise<BenchTable> {
       return { commits: after.commits - before.commits, runs: after.runs - before.runs };
     }
   });
+}
+
+function rowsOf(size: number, costs: Costs, one: Costs): BenchRow[] {
+  const fleet = size === 1 ? 'one agent' : `${size} agents`;
+  const rest = { name: `${fleet} at rest`, value: `${costs.rest.toFixed(2)} a second` };
+  const busy = rates.flatMap(({ rate, most }): BenchRow[] => {
+    const [mine, ofOne] = [costs.runs.get(rate), one.runs.get(rate)];
+    if (mine === undefined || ofOne === undefined) return [];
+    const short = mine.reached < 0.95 * rate ? ` (${Math.round(mine.reached)} were reached)` : '';
+    const yardsticks = [
+      ...(most === null ? [] : [`under ${most}`]),
+      ...(size === 1 ? [] : [`at most ${mostTimes} x one agent's ${ofOne.each.toFixed(2)}`]),
+    ];
+    return [
+      {
+        name: `${fleet}, ${rate === 1 ? 'one run' : `${rate} runs`} a second${short}`,
+        value: mine.each.toFixed(2),
+        ...(yardsticks.length === 0 ? {} : { yardstick: yardsticks.join(', ') }),
+        ...(size === 1 ? {} : { ratio: `${(mine.each / ofOne.each).toFixed(2)} x` }),
+      },
+    ];
+  });
+  return [rest, ...busy];
 }
 
 /** What the leader has committed so far. */

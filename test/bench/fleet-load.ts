@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WorkerRecord } from '#core/model/worker.ts';
-import type { Op } from '#core/ports/kv.ts';
 import { type BenchTable, percentile } from './bench.ts';
 import { fillWithJobs } from './many-jobs.ts';
-import { type Servers, withServers } from './servers.ts';
+import { registerWorkers } from './registered-workers.ts';
+import { withServers } from './servers.ts';
 
 const jobs = 100_000;
 const others = 99;
@@ -13,10 +12,9 @@ const atWorkMs = 10_000;
 
 /** What an agent needs to start, and to keep, in a large fleet. */
 export function bench(): Promise<BenchTable> {
-  return withServers(1, async (servers) => {
-    const { etcd, addAgent, store } = servers;
-    await fillWithJobs(store, jobs, nameOf(0));
-    await registerOthers(servers);
+  return withServers(1, async ({ etcd, addAgent, store }) => {
+    await fillWithJobs(store, jobs, 'server-0');
+    await registerWorkers(store, others);
     const starts: { readyMs: number; now: number; highest: number }[] = [];
     for (let round = 0; round < rounds; round += 1) {
       const agent = await addAgent('agent');
@@ -42,23 +40,3 @@ export function bench(): Promise<BenchTable> {
     };
   });
 }
-
-/** Workers as far as others see them: their registrations. No lease ends them while the bench lasts. */
-async function registerOthers({ store: { kv, layout, now } }: Servers): Promise<void> {
-  const registration = (_: unknown, n: number): Op => {
-    const record: WorkerRecord = {
-      ...{
-        id: nameOf(n),
-        host: `${nameOf(n)}.example.org`,
-        addresses: [`10.0.0.${n}`],
-        labels: { zone: 'a' },
-      },
-      ...{ version: '0.1.0', state: 'live', since: now(), capacity: 100, tzdata: process.versions.tz ?? '' },
-      ...{ switchesUser: true, clockSkewMs: 0, full: false },
-    };
-    return { type: 'put', key: layout.worker(record.id), value: JSON.stringify(record) };
-  };
-  await kv.txn({ compare: [], then: Array.from({ length: others }, registration) });
-}
-
-const nameOf = (n: number) => `server-${n}`;

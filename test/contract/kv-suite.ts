@@ -6,6 +6,7 @@ import {
   type Kv,
   KvError,
   type Op,
+  type OpResult,
   prefixRange,
   type Txn,
 } from '#core/ports/kv.ts';
@@ -216,6 +217,21 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
   });
 
   describe(`Kv ${name}: requests`, () => {
+    promise('answers each of many reads in its place, nested or not', async (kv) => {
+      await write(kv, put('a/1'), put('a/2'), put('b'));
+      const answer = await write(
+        kv,
+        nest({ then: [read('a/', 'a0'), read('b')] }),
+        read('c'),
+        nest({ then: [] }),
+        nest({ then: [read('b')] }),
+      );
+      const counts = (results: readonly OpResult[]): unknown[] =>
+        results.map((result) =>
+          result.type === 'range' ? result.count : result.type === 'txn' && counts(result.results),
+        );
+      assert.deepEqual([answer.succeeded, counts(answer.results)], [true, [[2, 1], 0, [], [1]]]);
+    });
     promise('shows a range what was put and deleted before it, nested too', async (kv) => {
       await write(kv, put('a/1'), put('a/2'));
       const answer = await write(

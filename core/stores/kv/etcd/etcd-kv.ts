@@ -17,6 +17,7 @@ import {
 } from '#core/ports/kv.ts';
 import type { Standing } from './audit.ts';
 import { etcdFindings } from './findings.ts';
+import { flatReads, nestedAgain } from './flat-reads.ts';
 import { follow } from './follow.ts';
 import { Members } from './members.ts';
 import { type EtcdOptions, readEtcdUrl } from './options.ts';
@@ -114,15 +115,18 @@ export class EtcdKv implements Kv {
 
   async txn(txn: Txn): Promise<TxnResult> {
     checkKeys(txn);
-    const request = txnRequest(txn);
+    const reads = flatReads(txn);
+    const sent = reads ?? txn;
+    const request = txnRequest(sent);
     const answer = await this.members.call<TxnAnswer>({
       ...{ service: 'KV', method: 'txn', request, repeatable: false },
     });
+    const results = opResults(answer, sent);
     return {
       succeeded: answer.succeeded,
       // Nested answers carry revision 0: only the outer header tells it.
       revision: answer.header.revision,
-      results: opResults(answer, txn),
+      results: reads === null ? results : nestedAgain(txn, results),
     };
   }
 
