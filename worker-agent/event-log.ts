@@ -19,6 +19,7 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'ledger.away': 'warn',
   'ledger.back': 'info',
   'spool.damaged': 'error',
+  'spool.refused': 'error',
   'spool.full': 'error',
   'disk.full': 'error',
   'keeper.closed': 'warn',

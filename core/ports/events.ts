@@ -29,6 +29,14 @@ export type Event =
   | { type: 'ledger.away'; error: unknown; retryInMs: number }
   | { type: 'ledger.back'; awayMs: number }
   | { type: 'spool.damaged'; file: string; problem: string; setAside: string }
+  /** What History will never take: kept in a file of the spool, so that the rest goes on. */
+  | {
+      type: 'spool.refused';
+      what: 'record' | 'output' | 'alert';
+      run: RunId | null;
+      problem: string;
+      file: string;
+    }
   | { type: 'spool.full'; droppedBytes: number }
   | { type: 'disk.full'; path: string; error: unknown }
   | { type: 'keeper.closed'; run: RunId; owner: string }

@@ -72,11 +72,12 @@ export interface StatsBucket {
 
 /**
  * A store's fault. `unavailable`: it did not answer, or not in time; whatever was asked may be asked again. `refused`: it
- * answered and will not do it (rights, no space, a document that it cannot take); the message says what to do.
+ * answered and will not do it for now (rights, no space); the message says what to do. `unfit`: it will never take what it was given, of
+ * which the rest may be saved; given alone, whatever is good is taken.
  */
 export class HistoryError extends Error {
   override readonly name = 'HistoryError';
-  readonly code: 'unavailable' | 'refused';
+  readonly code: 'unavailable' | 'refused' | 'unfit';
   constructor(code: HistoryError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

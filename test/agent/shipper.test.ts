@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { createBreaker } from '#agent/shipper/breaker.ts';
 import { createLedger } from '#agent/shipper/create-ledger.ts';
+import { newAlert } from '#core/model/alert.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event, EventOf } from '#core/ports/events.ts';
+import { HistoryError } from '#core/ports/history.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { MemoryHistory } from './memory-history.ts';
 
@@ -169,6 +171,79 @@ describe('the shipper', () => {
     stop.abort();
     await running;
     for (let n = 0; n < 100; n++) assert.equal(history.text(idOf(n)), 'line\n');
+  });
+
+  test('sets aside what History will never take, says so, and goes on with the rest', async () => {
+    const take = history.saveRuns.bind(history);
+    history.saveRuns = async (runs) => {
+      if (runs.some(({ id }) => id === idOf(2))) throw new HistoryError('unfit', 'no such document');
+      await take(runs);
+    };
+    const write = history.saveLogs.bind(history);
+    history.saveLogs = async (chunks) => {
+      if (chunks.some(({ run }) => run === idOf(3))) throw new HistoryError('unfit', 'no such piece');
+      await write(chunks);
+    };
+    const refused: EventOf<'spool.refused'>[] = [];
+    bus.on((event) => void (event.type === 'spool.refused' && refused.push(event)));
+    const ledger = start();
+    ledger.output(idOf(3), 0, Buffer.from('lost'), 0);
+    await ledger.record([record(1), record(2), record(3)]);
+    for (const n of [1, 2, 3]) assert.equal(await ledger.acked(idOf(n), Number.POSITIVE_INFINITY), true);
+    stop.abort();
+    await running;
+    assert.deepEqual([...history.runs.keys()], [idOf(1), idOf(3)]);
+    assert.deepEqual(refused.map(({ what, run, problem }) => [what, run, problem]).sort(), [
+      ['output', idOf(3), 'no such piece'],
+      ['record', idOf(2), 'no such document'],
+    ]);
+    const lines = readFileSync(join(dir, 'refused.jsonl'), 'utf8').trim().split('\n');
+    const kept = lines.map((line) => JSON.parse(line)).sort((a, b) => (a.what < b.what ? -1 : 1));
+    assert.equal(Buffer.from(kept[0].item.data, 'base64').toString(), 'lost');
+    assert.deepEqual(kept[1].item, record(2));
+  });
+
+  test('sets nothing aside that History refuses for now', async () => {
+    history.away = new HistoryError('refused', 'its disk is full');
+    const ledger = start();
+    const away = seen('ledger.away');
+    await ledger.record([record(1)]);
+    await away;
+    history.away = null;
+    await clock.advance(30_000);
+    assert.equal(await ledger.acked(idOf(1), Number.POSITIVE_INFINITY), true);
+    assert.equal(existsSync(join(dir, 'refused.jsonl')), false);
+  });
+
+  test('brings the alerts of a record behind it, and both again after a restart', async () => {
+    history.away = new Error('away');
+    const told = newAlert({
+      id: 'x',
+      kind: 'failed',
+      about: 'default/j',
+      at: 0,
+      title: 'x',
+      to: ['ops'],
+      run: idOf(1),
+    });
+    const ledger = start();
+    await ledger.record([record(1), record(2)], [told]);
+    stop.abort();
+    await running;
+    history.away = null;
+    stop = new AbortController();
+    const order: string[] = [];
+    for (const kind of ['saveRuns', 'addAlerts'] as const) {
+      const give = history[kind].bind(history) as (items: readonly unknown[]) => Promise<void>;
+      history[kind] = async (items: readonly unknown[]) => {
+        order.push(kind);
+        await give(items);
+      };
+    }
+    assert.equal(await start().acked(idOf(2), Number.POSITIVE_INFINITY), true);
+    assert.deepEqual(order, ['saveRuns', 'addAlerts']);
+    assert.deepEqual([...history.alerts.values()], [told]);
+    assert.deepEqual(history.runs.get(idOf(1)), record(1));
   });
 
   test('settles at stop with everything handed over at History', async () => {

@@ -3,7 +3,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { Refusal } from '#core/model/refusal.ts';
-import type { RunQuery } from '#core/ports/history.ts';
+import { HistoryError, type RunQuery } from '#core/ports/history.ts';
 import { sqliteHistory } from '#core/stores/history/sqlite/sqlite-history.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { chunk, historySuite, minuteMs, run, t0 } from './history-suite.ts';
@@ -95,7 +95,10 @@ describe('History on SQLite', () => {
     const history = sqliteHistory({ file, clock: new VirtualClock() });
     await history.saveRuns([run(1)]);
     const broken = { ...run(3), count: undefined } as unknown as ReturnType<typeof run>;
-    await assert.rejects(history.saveRuns([run(2), broken]));
+    await assert.rejects(
+      history.saveRuns([run(2), broken]),
+      (error) => error instanceof HistoryError && error.code === 'unfit',
+    );
     assert.equal(await history.run(run(2).id), null);
     await history.saveRuns([run(2)]);
     const other = new DatabaseSync(file);

@@ -265,7 +265,7 @@ describe('A database that is not as it was left', () => {
     const bad = [run(2, nonsense), run(4, nonsense)];
     const records = [run(1), ...bad, run(5, { state: 'failed', endedAt: 2 }), run(3)];
     for (let time = 0; time < 2; time++) {
-      await assert.rejects(history.saveRuns(records), isFault('refused', /schema/));
+      await assert.rejects(history.saveRuns(records), isFault('unfit', /schema/));
       assert.deepEqual(
         (await history.runs({ limit: 9 })).items.map(({ id, also }) => [id, also?.state]),
         [

@@ -1,11 +1,13 @@
+import type { RunId } from '#core/model/ids.ts';
 import { isTerminal } from '#core/model/run.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
-import type { Events } from '#core/ports/events.ts';
-import type { History } from '#core/ports/history.ts';
+import type { EventOf, Events } from '#core/ports/events.ts';
+import { type History, HistoryError } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LogIo } from '../spool/log.ts';
 import { unpackChunk, unpackRecord } from '../spool/payload.ts';
+import { setAside } from '../spool/set-aside.ts';
 import { createSpool } from '../spool/spool.ts';
 import { createAcks } from './acks.ts';
 import { createBreaker } from './breaker.ts';
@@ -42,6 +44,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
   const { dir, history, clock, events, maxBytes = 256 * 1024 * 1024, io } = options;
   const breaker = createBreaker(options);
   const acks = createAcks(clock);
+  const aside = setAside(dir);
   let wake = () => {};
   const spool = createSpool({
     ...{ dir, clock, events, maxBytes, away: breaker.away, wrote: () => wake() },
@@ -56,15 +59,39 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     await Promise.race([work, limit.promise]).finally(cancel);
   }
 
+  /** Saves all of it; what History will never take is set aside, counts as dealt with, and holds up nothing behind it. */
+  async function save<T>(
+    what: EventOf<'spool.refused'>['what'],
+    items: readonly T[],
+    runOf: (item: T) => RunId | null,
+    give: (items: readonly T[]) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await answered(give(items));
+    } catch (error) {
+      if (!isUnfit(error)) throw error;
+      for (const item of items) {
+        try {
+          await answered(give([item]));
+        } catch (alone) {
+          if (!isUnfit(alone)) throw alone;
+          const problem = alone.message;
+          const file = aside.put({ what, problem, item });
+          events.emit({ type: 'spool.refused', what, run: runOf(item), problem, file });
+        }
+      }
+    }
+  }
+
   async function shipRecords(): Promise<void> {
     const batch = await spool.records.next();
     if (batch.length === 0) return;
     const spooled = batch.map(({ payload }) => unpackRecord(payload));
     const runs = spooled.map(({ run }) => run);
     const alerts = spooled.flatMap((each) => each.alerts);
-    await answered(history.saveRuns(runs));
+    await save('record', runs, ({ id }) => id, history.saveRuns.bind(history));
     // Behind the records: by these it is judged whether an alert is over.
-    if (alerts.length > 0) await answered(history.addAlerts(alerts));
+    if (alerts.length > 0) await save('alert', alerts, ({ run }) => run, history.addAlerts.bind(history));
     breaker.succeeded();
     spool.records.acked();
     spool.note(spool.records);
@@ -80,7 +107,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
       return { run, seq, offset, data, at, expireAt };
     });
     await spool.sync();
-    await answered(history.saveLogs(chunks));
+    await save('output', chunks, ({ run }) => run, history.saveLogs.bind(history));
     breaker.succeeded();
     spool.output.acked();
     spool.note(spool.output);
@@ -131,4 +158,8 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
       acks.close();
     },
   };
+}
+
+function isUnfit(error: unknown): error is HistoryError {
+  return error instanceof HistoryError && error.code === 'unfit';
 }

@@ -7,6 +7,8 @@ const primaryCodes: Record<number, string> = {
   11: 'CORRUPT',
   13: 'FULL',
   14: 'CANTOPEN',
+  18: 'TOOBIG',
+  19: 'CONSTRAINT',
   26: 'NOTADB',
 };
 const fsyncFailed = 10 | (4 << 8);

@@ -1,4 +1,5 @@
 import {
+  BSON,
   MongoBulkWriteError,
   MongoError,
   MongoNetworkError,
@@ -18,14 +19,28 @@ const refusals: Record<number, string> = {
   14031: 'its disk is full',
 };
 
+/** Refusals of a document as such, which no change at the server and no repeat makes good. */
+const unfitting = [121, 10334];
+
 /** What the driver threw, as a fault that says which history, what was asked of it and what to do. */
 export function mongoError(place: string, what: string, error: unknown): unknown {
+  // Found by the driver itself, before anything is sent: it has no form as a document.
+  if (error instanceof BSON.BSONError)
+    return new HistoryError('unfit', `history ${place}: cannot ${what}: ${error.message}`, { cause: error });
   if (!(error instanceof MongoError)) return error;
   const said = error instanceof MongoServerSelectionError ? selectionText(error) : error.message;
   const refusal = refusalOf(error);
   const why = refusal === undefined ? said : `${refusal} (${said})`;
   const text = `history ${place}: cannot ${what}: ${why}`;
-  return new HistoryError(refusal === undefined ? 'unavailable' : 'refused', text, { cause: error });
+  const code = refusal === undefined ? 'unavailable' : isUnfit(error) ? 'unfit' : 'refused';
+  return new HistoryError(code, text, { cause: error });
+}
+
+/** Whether all that was not taken is at fault itself. */
+function isUnfit(error: MongoError): boolean {
+  const errors = writeErrorsOf(error).filter(({ code }) => code !== duplicateKey);
+  if (errors.length === 0) return unfitting.includes(Number(error.code));
+  return errors.every(({ code }) => unfitting.includes(code));
 }
 
 /** The reason why a repeat would not help; undefined where it may. */

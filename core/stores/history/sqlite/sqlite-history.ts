@@ -1,5 +1,5 @@
 import type { Clock } from '#core/ports/clock.ts';
-import type { History } from '#core/ports/history.ts';
+import { type History, HistoryError } from '#core/ports/history.ts';
 import { openDatabase } from '../../sqlite/open-database.ts';
 import { sqliteError } from '../../sqlite/sqlite-error.ts';
 import { searchLogs } from '../log-search.ts';
@@ -100,6 +100,18 @@ function writing<T>(file: string, work: () => T): T {
     return work();
   } catch (error) {
     const found = sqliteError(error);
-    throw found ? new Error(`history ${file}: cannot write: ${found.text}`, { cause: error }) : error;
+    if (found === null) throw unbindable(error) ? unfit(file, error) : error;
+    if (found.primary === 'CONSTRAINT' || found.primary === 'TOOBIG') throw unfit(file, error);
+    throw new Error(`history ${file}: cannot write: ${found.text}`, { cause: error });
   }
+}
+
+/** A value that no column can hold, as node:sqlite says it. */
+function unbindable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_INVALID_ARG_TYPE';
+}
+
+function unfit(file: string, cause: unknown): HistoryError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new HistoryError('unfit', `history ${file}: cannot write: ${text}`, { cause });
 }
