@@ -2,7 +2,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { WorkerLoad, WorkerView } from '#core/model/worker.ts';
 import { type Kv, prefixRange } from '#core/ports/kv.ts';
 import type { Layout } from './keys.ts';
-import { decode, WorkerValue } from './records.ts';
+import { DrainValue, decode, WorkerValue } from './records.ts';
 
 /** Every registered worker with its last load figures, and those that are gone but were heard of within a day. */
 export async function listWorkers(
@@ -59,18 +59,25 @@ function gone(id: string): WorkerView {
   };
 }
 
-/** Asks a worker to take nothing new, or lets it again. Refusal `worker_not_found`. */
+/** Asks a worker to take nothing new, or lets it again; gives what was asked of it before. Refusal `worker_not_found`. */
 export async function setDrain(
   kv: Kv,
   layout: Layout,
   worker: string,
-  drain: { by: string; at: number } | null,
-): Promise<void> {
+  drain: DrainValue | null,
+): Promise<DrainValue | null> {
   const key = layout.drain(worker);
   const done = await kv.txn({
     compare: [{ key: layout.worker(worker), target: 'create', op: '>', revision: '0' }],
-    then: [drain === null ? { type: 'delete', key } : { type: 'put', key, value: JSON.stringify(drain) }],
+    then: [
+      { type: 'range', key },
+      drain === null ? { type: 'delete', key } : { type: 'put', key, value: JSON.stringify(drain) },
+    ],
   });
   if (!done.succeeded)
     throw new Refusal('worker_not_found', `worker: there is no worker ${JSON.stringify(worker)}`);
+  const [held] = done.results;
+  const entry = held?.type === 'range' ? held.entries[0] : undefined;
+  const read = entry === undefined ? null : decode(DrainValue, entry);
+  return read?.ok ? read.value : null;
 }

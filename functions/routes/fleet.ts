@@ -17,8 +17,9 @@ async function drain(asked: Asking, draining: boolean): Promise<Response> {
   if (!v.is(name, id))
     throw new Refusal('worker_not_found', `worker: there is no worker ${JSON.stringify(id)}`);
   const now = deps.clock.now();
-  await setDrain(deps.kv, deps.layout, id, draining ? { by: caller.name, at: now } : null);
-  await audit(asked, draining ? 'worker.drain' : 'worker.undrain', { target: id });
+  const after = draining ? { by: caller.name, at: now } : null;
+  const before = await setDrain(deps.kv, deps.layout, id, after);
+  await audit(asked, draining ? 'worker.drain' : 'worker.undrain', { target: id, before, after });
   const workers = await listWorkers(deps.kv, deps.layout, await deps.history.loads(), now);
   const worker = workers.find((one) => one.id === id);
   if (worker === undefined) throw new Refusal('worker_not_found', `worker: ${id} has gone meanwhile`);

@@ -108,8 +108,11 @@ export const jobActionRoutes = [
     async handle(asked) {
       const { deps, body } = asked;
       const { id } = jobOf(asked);
-      const { after } = await skipInstant(storeOf(deps), id, body.instant, conditionOf(asked));
-      await audit(asked, 'job.skip', { job: id, target: iso(body.instant) });
+      const { before, after } = await skipInstant(storeOf(deps), id, body.instant, conditionOf(asked));
+      await audit(asked, 'job.skip', {
+        ...{ job: id, target: iso(body.instant) },
+        ...{ before: { skips: before?.skips.map(iso) }, after: { skips: after.skips.map(iso) } },
+      });
       return answerJob(asked, after);
     },
   }),

@@ -6,6 +6,7 @@ import './use-events.ts';
 
 const suites = {
   alerts: () => import('#test/api/alerts.test.ts'),
+  audit: () => import('#test/api/audit.test.ts'),
   bodies: () => import('#test/api/bodies.test.ts'),
   course: () => import('#test/api/course.test.ts'),
   fuzz: () => import('#test/api/fuzz.test.ts'),

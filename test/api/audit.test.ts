@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { instantText } from '#core/model/ids.ts';
+import { routesOf } from '#functions/app.ts';
+import { pathOf } from '#functions/route.ts';
+import { type Api, type How, makeApp } from './make-app.ts';
+
+const hour = 3_600_000;
+const job = { command: 'x', schedule: '0 * * * *' };
+const form = { 'content-type': 'application/x-www-form-urlencoded' };
+const nextHour = () => new Date(Math.ceil((Date.now() + 1) / hour) * hour).toISOString();
+const channel = { type: 'slack', url: 'http://127.0.0.1:1/x' };
+
+/** What asks a route for a change: its path, and with what. `what`: how the audit calls it. */
+interface Change extends How {
+  path: string;
+  what: string;
+  /** Whether there was something before, and is something after. */
+  before: boolean;
+  after: boolean;
+}
+
+/** Of every route that is no GET a change that is really one. Its key is method and path as the routes have them. */
+const changes: Record<string, (api: Api) => Promise<Change> | Change> = {
+  'PUT /jobs/:group/:name': () => ({
+    ...{ path: '/jobs/g/a', body: { ...job, command: 'y' }, what: 'job.update', before: true, after: true },
+  }),
+  'DELETE /jobs/:group/:name': () => ({ path: '/jobs/g/a', what: 'job.delete', before: true, after: false }),
+  'POST /jobs/:group/:name/run': () => ({
+    ...{ path: '/jobs/g/a/run', body: {}, what: 'job.run', before: false, after: true },
+  }),
+  'POST /jobs/:group/:name/pause': () => ({
+    ...{ path: '/jobs/g/a/pause', body: { reason: 'r' }, what: 'job.pause', before: false, after: true },
+  }),
+  'POST /jobs/:group/:name/resume': async (api) => {
+    await api.ask('POST', '/api/v1/jobs/g/a/pause', { body: {} });
+    return { path: '/jobs/g/a/resume', body: {}, what: 'job.resume', before: true, after: false };
+  },
+  'POST /jobs/:group/:name/skip': () => ({
+    ...{ path: '/jobs/g/a/skip', body: { instant: nextHour() }, what: 'job.skip', before: true, after: true },
+  }),
+  'POST /jobs/:group/:name/backfill': () => ({
+    path: '/jobs/g/a/backfill',
+    body: { from: new Date(Date.now() - 3 * hour).toISOString(), to: new Date().toISOString() },
+    ...{ what: 'job.backfill', before: false, after: true },
+  }),
+  'POST /apply': () => ({
+    path: '/apply',
+    body: { jobs: [{ group: 'g', name: 'b', command: 'x' }] },
+    ...{ what: 'job.create', before: false, after: true },
+  }),
+  'POST /runs/:run/kill': async (api) => {
+    const run = `g~a~${instantText(Date.now())}~1`;
+    await api.holds(run);
+    return { path: `/runs/${run}/kill`, body: {}, what: 'run.kill', before: false, after: false };
+  },
+  'POST /workers/:id/drain': () => ({
+    ...{ path: '/workers/w1/drain', body: {}, what: 'worker.drain', before: false, after: true },
+  }),
+  'POST /workers/:id/undrain': async (api) => {
+    await api.ask('POST', '/api/v1/workers/w1/drain', { body: {} });
+    return { path: '/workers/w1/undrain', body: {}, what: 'worker.undrain', before: true, after: false };
+  },
+  'POST /tokens': () => ({
+    path: '/tokens',
+    body: { name: 'x', role: 'viewer' },
+    ...{ what: 'token.create', before: false, after: true },
+  }),
+  'DELETE /tokens/:id': async (api) => {
+    const made = await api.ask('POST', '/api/v1/tokens', { body: { name: 'y', role: 'viewer' } });
+    return { path: `/tokens/${made.json.id}`, what: 'token.revoke', before: true, after: false };
+  },
+  'PUT /channels/:name': () => ({
+    ...{ path: '/channels/c', body: channel, what: 'channel.save', before: true, after: true },
+  }),
+  'DELETE /channels/:name': () => ({
+    path: '/channels/c',
+    what: 'channel.delete',
+    before: true,
+    after: false,
+  }),
+  'POST /channels/:name/test': () => ({
+    ...{ path: '/channels/c/test', body: {}, what: 'channel.test', before: false, after: false },
+  }),
+  'POST /job/save': () => ({
+    path: '/job/save',
+    headers: form,
+    body: `job=${encodeURIComponent(JSON.stringify({ name: 'n', command: 'x', cronExpr: '* * * * *' }))}`,
+    ...{ what: 'job.create', before: false, after: true },
+  }),
+  'POST /job/delete': async (api) => {
+    await api.ask('PUT', '/api/v1/jobs/default/d', { body: job });
+    return {
+      ...{ path: '/job/delete', headers: form, body: 'name=d' },
+      ...{ what: 'job.delete', before: true, after: false },
+    };
+  },
+  'POST /job/kill': async (api) => {
+    await api.ask('PUT', '/api/v1/jobs/default/k', { body: job });
+    await api.holds(`default~k~${instantText(Date.now())}~1`);
+    return {
+      ...{ path: '/job/kill', headers: form, body: 'name=k' },
+      ...{ what: 'run.kill', before: false, after: false },
+    };
+  },
+};
+
+describe('the audit tells who did what, when, by which request, and what was before and after', () => {
+  let api: Api;
+  before(async () => {
+    api = await makeApp();
+    await api.registered('w1');
+  });
+  after(() => api.close());
+
+  for (const route of routesOf(() => {}).filter(({ method }) => method !== 'GET')) {
+    const name = `${route.method} ${route.path}`;
+    it(name, async () => {
+      await api.ask('PUT', '/api/v1/jobs/g/a', { body: job });
+      await api.ask('PUT', '/api/v1/channels/c', { body: channel });
+      const change = await (changes[name] ?? assert.fail(`${name}: what it changes is not in this file`))(
+        api,
+      );
+      const from = Date.now();
+      const path = pathOf({ ...route, path: change.path });
+      const { status, headers, text } = await api.ask(route.method, path, change);
+      assert.ok(status < 300, `${status} ${text}`);
+      const { items } = (await api.ask('GET', '/api/v1/audit?limit=500')).json;
+      const own = items.filter(
+        ({ requestId }: { requestId: string }) => requestId === headers.get('x-request-id'),
+      );
+      assert.equal(own.length, 1, JSON.stringify(own));
+      const [entry] = own;
+      assert.deepEqual([entry.what, entry.who], [change.what, 'admin']);
+      assert.ok(Date.parse(entry.at) >= from && Date.parse(entry.at) <= Date.now());
+      assert.notEqual(entry.target, '');
+      assert.deepEqual([entry.before !== null, entry.after !== null], [change.before, change.after]);
+    });
+  }
+});
