@@ -126,6 +126,8 @@ export function createSpool(options: SpoolOptions) {
     const chunks = pieces.take();
     if (chunks.length > 0) {
       try {
+        // What the reserve gave up is for records.
+        if (!reserve.there()) throw refuse('disk_full', 'spool', dir, 'room on the disk for output');
         await outputLog.append(chunks.map((chunk) => ({ kind: kinds.output, payload: packChunk(chunk) })));
         output.appended(chunks.length);
         for (const { data, ...chunk } of chunks) pieces.written(chunk, data.length);
@@ -220,7 +222,10 @@ export function createSpool(options: SpoolOptions) {
     },
     /** See Ledger.output. */
     add(run: RunId, offset: number, data: Uint8Array, expireAt: number): void {
-      const room = used() + data.length <= (maxBytes * 7) / 8 && pieces.bytes() + data.length <= waitingBytes;
+      const room =
+        reserve.there() &&
+        used() + data.length <= (maxBytes * 7) / 8 &&
+        pieces.bytes() + data.length <= waitingBytes;
       dropped(pieces.add(run, { offset, data, at: clock.now(), expireAt }, room));
       if (pieces.bytes() === 0 || outputDue || cancelDue !== null) return;
       const due = () => {
