@@ -88,9 +88,19 @@ export function createKeeper(
     );
   }
 
-  /** My place among the living for looking after `what`: 0 acts, the others only if that one does not. */
+  /** Who takes on what is new: neither stopped for a while nor drained. */
+  function works(id: string): boolean {
+    return mirror.workers.get(id)?.record.state === 'live' && !mirror.drains.has(id);
+  }
+
+  /**
+   * My place for looking after `what`: 0 acts, the others only if that one does not. Who is away would leave it undone, and who is drained
+   * could hand on nothing that waits with itself.
+   */
   function place(what: string): number {
-    return Math.max(0, ranked(what).indexOf(settings.id));
+    const all = ranked(what);
+    const order = [...all.filter(works), ...all.filter((id) => !works(id))];
+    return Math.max(0, order.indexOf(settings.id));
   }
 
   /** The same for one run of a dead worker: first those who may run its next attempt. */
@@ -99,7 +109,7 @@ export function createKeeper(
     const all = ranked(died);
     const able = all.filter((id) => {
       const record = mirror.workers.get(id)?.record;
-      return record?.state === 'live' && !mirror.drains.has(id) && (spec === null || fits(spec, record));
+      return record !== undefined && works(id) && (spec === null || fits(spec, record));
     });
     return Math.max(0, [...able, ...all.filter((id) => !able.includes(id))].indexOf(settings.id));
   }
@@ -288,7 +298,7 @@ export function createKeeper(
         const waited = known?.mod === mod && clock.boot() - since >= 2 * times.margin + graceOf(one.value);
         if (waited) await close(one, false);
         else seen.set(key, { mod, since });
-      } else if (!mine && one.value.state === 'waiting' && mirror.drains.has(one.value.worker)) {
+      } else if (!mine && one.value.state === 'waiting' && !works(one.value.worker)) {
         if (mayTake(one.job, one.lane)) await takeOver({ ...one, mod }, one.value, one.entry);
       } else if (!mine) await inherit(one);
     }

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { getJob } from '#core/cluster/jobs.ts';
+import { orderRun } from '#core/cluster/orders.ts';
+import { setDrain } from '#core/cluster/workers.ts';
 import { KvError, type Txn } from '#core/ports/kv.ts';
 import { Rig } from './rig.ts';
 import type { Mistakes } from './sim-agent.ts';
@@ -53,4 +56,33 @@ describe('an attempt that a keeper has taken from a dead worker starts, though t
     assert.equal(rig.starts(rig.run(60, 2)), 1);
     await rig.end();
   });
+});
+
+describe('an attempt that waits goes on elsewhere', () => {
+  // One of the three keeps the books of all.
+  for (const at of [0, 1, 2])
+    for (const how of ['stopped', 'drained'] as const)
+      it(`when its worker w${at} is ${how}`, async () => {
+        const rig = new Rig();
+        await rig.save({ schedule: null, command: 'sim 100-100 1', retry: { attempts: 1, backoff: '2m' } });
+        // What lives on keeps the registration of a stopped worker.
+        await rig.save({ schedule: null, name: 'long', command: 'sim 900000-900000 0' });
+        const agents = [rig.host(), rig.host(), rig.host()].map((host) => rig.agent(host));
+        await rig.until(3);
+        const worker = `w${at}`;
+        for (const name of ['j', 'long']) {
+          const job = await getJob(rig.api(), `default/${name}`);
+          assert.ok(job !== null);
+          await orderRun(rig.api(), job, { id: 'o1', env: {}, worker, by: 'test' });
+        }
+        await rig.until(10);
+        assert.equal(rig.state('default~j~o1~1'), 'failed');
+        if (how === 'stopped') void agents[at]?.stop();
+        else await setDrain(rig.store, rig.layout, worker, { by: 'test', at: rig.world.utc });
+        await rig.until(140);
+        const hosts = rig.stamps.filter(({ run }) => run === 'default~j~o1~2').map(({ host }) => host);
+        assert.equal(hosts.length, 1);
+        assert.notEqual(hosts[0], worker);
+        await rig.end();
+      });
 });
