@@ -13,7 +13,6 @@ import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
 import type { Settings } from './settings.ts';
 import { createLedger } from './shipper/create-ledger.ts';
-import { keepYoungHeapSmall } from './young-heap.ts';
 
 /** How long a stop waits for History to hear of it. */
 const goodbyeMs = 1_000;
@@ -45,7 +44,6 @@ export function createHostAgent(deps: {
   program: readonly string[];
 }): HostAgent {
   const { settings, history, clock, ids, events, env, platform, program } = deps;
-  keepYoungHeapSmall();
   const facts = hostFacts();
   const folder = openDataFolder(settings.data, { id: settings.id, host: facts.host });
   const { path: dir, id } = folder;

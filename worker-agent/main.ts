@@ -10,6 +10,7 @@ import { metricsPort } from './metrics-port.ts';
 import { logToStderr } from './process-log.ts';
 import { type Settings, sharedStores } from './settings.ts';
 import { tellFindings } from './tell-findings.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 export interface AgentProcess {
   id: string;
@@ -32,6 +33,8 @@ export function startAgent(settings: Settings, host: { version: string }): Promi
 }
 
 async function start(settings: Settings, host: { version: string }): Promise<AgentProcess> {
+  // Before anything is read: a heap that has grown stays so.
+  keepYoungHeapSmall();
   const stores = sharedStores(settings);
   const clock = systemClock();
   const ids = systemIds();

@@ -19,6 +19,7 @@ import { createHostAgent } from './host-agent.ts';
 import { logToStderr } from './process-log.ts';
 import type { Settings } from './settings.ts';
 import { tellFindings } from './tell-findings.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 export interface Standalone {
   /** Where it serves, without the token. */
@@ -44,6 +45,8 @@ export function startStandalone(settings: Settings, host: HostParts): Promise<St
 }
 
 async function start(settings: Settings, host: HostParts): Promise<Standalone> {
+  // Before anything is read: a heap that has grown stays so.
+  keepYoungHeapSmall();
   const data = settings.data;
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const clock = systemClock();
