@@ -11,7 +11,7 @@ type Read = Extract<Op, { type: 'range' }>;
  * side by side cost none of that, and see one revision just the same.
  */
 export function flatReads(txn: Txn): Txn | null {
-  if (txn.compare.length > 0 || !txn.then.some(({ type }) => type === 'txn')) return null;
+  if (txn.compare.length > 0 || hasElse(txn) || !txn.then.some(({ type }) => type === 'txn')) return null;
   const then: Read[] = [];
   for (const op of txn.then) {
     const reads = readsOf(op);
@@ -31,10 +31,13 @@ export function nestedAgain(txn: Txn, answers: readonly OpResult[]): OpResult[] 
   });
 }
 
+/** What is never done without a compare is judged by etcd all the same: it may be refused for it. */
+const hasElse = (txn: Txn) => (txn.else ?? []).length > 0;
+
 /** null: it does more than read, or deeper. */
 function readsOf(op: Op): Read[] | null {
   if (op.type === 'range') return [op];
-  if (op.type !== 'txn' || op.txn.compare.length > 0) return null;
+  if (op.type !== 'txn' || op.txn.compare.length > 0 || hasElse(op.txn)) return null;
   const reads = op.txn.then.filter((one) => one.type === 'range');
   return reads.length === op.txn.then.length ? reads : null;
 }
