@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +51,7 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
   if (ended > 0) tell(`ended ${ended} processes that an earlier fleet had left in ${folder}`);
   const url = (name: string) => `http://127.0.0.1:${ports[name]}`;
   let token = readFleetFile(folder)?.token ?? '';
-  let history: { child: Child | null; url: string } | null = null;
+  let historyUrl = '';
   const children = new Map<string, Child>();
 
   const pidOf = (name: string) => children.get(name)?.pid ?? null;
@@ -62,7 +63,7 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
     servers: servers.map((name) => ({ url: url(name), pid: pidOf(name) })),
     agents: agents.map(({ id }) => ({ id, pid: pidOf(id) })),
     etcd: members.map((name) => ({ name, url: url(`${name}-client`), pid: pidOf(name) })),
-    history: { url: history?.url ?? '', pid: pidOf('history') },
+    history: { url: historyUrl, pid: pidOf('history') },
   });
   const deps: ChildDeps = {
     restartMs,
@@ -88,9 +89,9 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
   try {
     await checkFree(folder, ports);
     await startEtcd();
-    history = await startHistory();
+    historyUrl = await startHistory();
     const kv = ['--kv', `etcd://${members.map((name) => `127.0.0.1:${ports[`${name}-client`]}`).join(',')}`];
-    const stores = [...kv, '--history', history.url];
+    const stores = [...kv, '--history', historyUrl];
     const quiet = ['--log-level', 'info'];
     for (const name of servers)
       begin(
@@ -139,19 +140,16 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
     for (const name of members) await answers(`${url(`${name}-metrics`)}/health`, name);
   }
 
-  async function startHistory(): Promise<{ child: Child; url: string }> {
+  async function startHistory(): Promise<string> {
     const program = await findMongoProgram();
     if ('missing' in program) throw new Error(program.missing);
     const at = `mongodb://127.0.0.1:${ports.history}`;
-    const child = begin(
-      'history',
-      serverCommand(program, { folder: join(folder, 'history'), port: ports.history ?? 0 }),
-    );
+    begin('history', serverCommand(program, { folder: join(folder, 'history'), port: ports.history ?? 0 }));
     await untilReady('history', async () => {
       if (program.kind === 'mongod') await beginSet(at);
       else await reaches(ports.history ?? 0);
     });
-    return { child, url: `${at}/cronfleet` };
+    return `${at}/cronfleet`;
   }
 
   async function isGood(known: string): Promise<boolean> {
@@ -190,7 +188,6 @@ export async function startFleet({ folder, port, restartMs, tell }: FleetOptions
 }
 
 async function reaches(port: number): Promise<void> {
-  const { connect } = await import('node:net');
   await new Promise<void>((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('connect', () => {
