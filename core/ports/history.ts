@@ -143,11 +143,11 @@ export interface History {
     cursor?: string;
   }): Promise<Page<Alert>>;
   /**
-   * Takes alerts whose delivery is due at `now`, longest due first: until `until` nobody else gets them, and then whoever asks. Each goes
-   * to one taker only, however many ask at once. `by` names this taking and no other.
+   * Takes alerts whose delivery is due at `now`, longest due first. Until they are settled, or until `until`, nobody else gets any at all: so
+   * what comes in a storm goes out together, however many look at once. `by` names this taking and no other; asked again it gets more.
    */
   claimAlerts(claim: { by: string; now: number; until: number; limit: number }): Promise<Alert[]>;
-  /** Writes down what became of alerts taken as `by`; of those that somebody else has taken since nothing changes. */
+  /** Writes down what became of alerts taken as `by`, which then is over; of those that somebody else has taken since nothing changes. */
   settleAlerts(by: string, progress: readonly AlertProgress[]): Promise<void>;
   /** Alerts that stand, in the order of what they are about: about these, or about anything behind `after`. */
   openAlerts(query: { abouts: readonly string[] } | { after: string; limit: number }): Promise<Alert[]>;

@@ -16,13 +16,14 @@ const mostRounds = 10;
 const calmMs = 60_000;
 
 /**
- * Delivers the alerts that are due, of all channels at once. Any number may do it at the same time: each alert goes to one of them. Whoever
- * dies in the middle leaves what it had taken to the others, two minutes later, so that what it told may be told again: by the same id.
+ * Delivers the alerts that are due, of all channels at once. Any number may do it at the same time: one of them does, and the others find
+ * nothing. Whoever dies in the middle leaves it to the others, two minutes later, so that what it told may be told again: by the same id. The
+ * time is History's: a watchdog whose clock is an hour ahead would shut the others out for an hour.
  */
 export async function deliverAlerts(deps: DeliverDeps, channels: readonly NamedChannel[]): Promise<void> {
-  const { history, clock, ids } = deps;
+  const { history, ids } = deps;
   const by = ids.id();
-  const now = clock.now();
+  const now = await history.now();
   const due: Alert[] = [];
   for (let round = 0; round < mostRounds; round++) {
     const some = await history.claimAlerts({ by, now, until: now + claimMs, limit: roundAlerts });

@@ -183,6 +183,20 @@ describe('an alert', () => {
     assert.equal(each.length, 60);
     assert.match(text, /and 10 more$/);
   });
+
+  it('of a storm is one digest though several watchdogs look at the same moment', async () => {
+    await webhook({ on: [] });
+    const storm = Array.from({ length: 2_500 }, (_, n) =>
+      newAlert({
+        ...{ id: `x~${n}`, kind: 'failed', about: `g/${n}`, at: clock.now(), title: `${n}`, to: ['hook'] },
+      }),
+    );
+    await api.history.addAlerts(storm);
+    const channels = await channelsNow();
+    await Promise.all([1, 2, 3].map(() => deliverAlerts(watchers(), channels)));
+    assert.equal(hook.inbox.all.length, 1);
+    assert.match(bodies()[0].subject, /^2500 alerts: /);
+  });
 });
 
 describe('the watchdog', () => {

@@ -461,17 +461,41 @@ export function historySuite(
       assert.deepEqual([idsOf(second.items), second.next], [['c', 'b', 'a'], null]);
     });
     promise(
-      'go to one taker only, longest due first, and to another when that one is late',
+      'go to one taker at a time, longest due first, and to another when that one is through or late',
       async (history) => {
         await history.addAlerts([3, 1, 2].map((at) => alert(`a${at}`, at)));
         await history.addAlerts([alert('later', 99_999), alert('nobody', 1, { to: [] })]);
         assert.deepEqual(idsOf(await claim(history, 'x', 2, 1)), ['a1']);
-        const [x, y] = await Promise.all([claim(history, 'y', 10), claim(history, 'z', 10)]);
-        assert.deepEqual([...idsOf(x), ...idsOf(y)].sort(), ['a2', 'a3']);
-        assert.deepEqual(await claim(history, 'w', 11), []);
-        assert.deepEqual(idsOf(await claim(history, 'v', 2 + minuteMs)).sort(), ['a1']);
+        assert.deepEqual(await claim(history, 'y', 10), [], 'somebody else delivers');
+        assert.deepEqual(idsOf(await claim(history, 'x', 10)).sort(), ['a2', 'a3']);
+        assert.deepEqual(await claim(history, 'x', 11), []);
+        await history.settleAlerts('x', [{ ...settled, id: 'a3' }]);
+        await history.addAlerts([alert('a4', 4)]);
+        assert.deepEqual(idsOf(await claim(history, 'y', 11)), ['a4']);
+        assert.deepEqual(idsOf(await claim(history, 'z', 11 + minuteMs)).sort(), ['a1', 'a2', 'a4']);
       },
     );
+    promise('all go to the same of many who ask at the same moment', async (history) => {
+      const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+      for (let round = 1; round <= 5; round++) {
+        await history.addAlerts(Array.from({ length: 40 }, (_, n) => alert(`r${round}-${n}`, round)));
+        const got = await Promise.all(names.map((by) => claim(history, by, round, 100)));
+        assert.deepEqual(
+          got.map((each) => each.length).sort((a, b) => a - b),
+          [0, 0, 0, 0, 0, 40],
+        );
+        for (const [at, taken] of got.entries())
+          await history.settleAlerts(
+            names[at] ?? '',
+            taken.map(({ id }) => ({ ...settled, id })),
+          );
+      }
+    });
+    promise('are held up by nobody who asked when nothing was due', async (history) => {
+      assert.deepEqual(await claim(history, 'x', 1), []);
+      await history.addAlerts([alert('a', 1)]);
+      assert.deepEqual(idsOf(await claim(history, 'y', 1)), ['a']);
+    });
     promise('are settled by who has taken them, and by nobody who had before', async (history) => {
       await history.addAlerts([alert('a', 1), alert('b', 1), alert('c', 1)]);
       await claim(history, 'x', 1);

@@ -4,9 +4,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { Refusal } from '#core/model/refusal.ts';
 import { HistoryError, type RunQuery } from '#core/ports/history.ts';
+import { historyLayout } from '#core/stores/history/sqlite/layout.ts';
 import { sqliteHistory } from '#core/stores/history/sqlite/sqlite-history.ts';
+import { openDatabase } from '#core/stores/sqlite/open-database.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
-import { chunk, historySuite, minuteMs, run, t0 } from './history-suite.ts';
+import { alert, chunk, historySuite, minuteMs, run, t0 } from './history-suite.ts';
 import { tempFolder } from './temp-folder.ts';
 
 const traits = { forgetsByItself: false, hasOwnTime: false, looksEveryMs: Infinity };
@@ -87,6 +89,22 @@ describe('History on SQLite', () => {
     const second = sqliteHistory({ file, clock });
     assert.deepEqual(await second.run(run(1).id), run(1));
     await second.close();
+    clean();
+  });
+
+  it('opens a file of an earlier layout, with what it holds', async () => {
+    const { file, clean } = tempFolder();
+    const clock = new VirtualClock();
+    const before = { ...historyLayout, steps: historyLayout.steps.slice(0, 2) };
+    const old = openDatabase(file, before, { exclusive: false });
+    old
+      .prepare('INSERT INTO alert VALUES (?, ?, NULL, ?, 1, ?, NULL, NULL, ?, ?)')
+      .run('a', t0, 'g/a', t0, t0, JSON.stringify(alert('a', 0)));
+    old.close();
+    const history = sqliteHistory({ file, clock });
+    const [taken] = await history.claimAlerts({ by: 'x', now: t0, until: t0 + minuteMs, limit: 9 });
+    assert.equal(taken?.id, 'a');
+    await history.close();
     clean();
   });
 

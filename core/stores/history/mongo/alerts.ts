@@ -1,5 +1,5 @@
 import type { Collection, Filter } from 'mongodb';
-import { MongoBulkWriteError } from 'mongodb';
+import { MongoBulkWriteError, MongoServerError } from 'mongodb';
 import type { Alert, AlertProgress } from '#core/model/alert.ts';
 import type { History, Page } from '#core/ports/history.ts';
 import { encodeCursor } from '../cursor.ts';
@@ -17,10 +17,32 @@ export interface AlertDocument extends Omit<Alert, 'id' | 'expireAt'> {
   expireAt: Date;
 }
 
-const mostTold = 1_000;
+/** Who delivers at present, and until when nobody else does: one document for all alerts. */
+export interface DeliveryDocument {
+  _id: string;
+  by: string;
+  until: number;
+}
 
-/** The outbox: one document a cause. */
-export function alertsCollection(alerts: Collection<AlertDocument>) {
+const mostTold = 1_000;
+const duplicateKey = 11_000;
+const _id = 'delivery';
+
+/** The outbox: one document a cause. `meta` holds whose turn it is to deliver. */
+export function alertsCollection(alerts: Collection<AlertDocument>, meta: Collection<DeliveryDocument>) {
+  async function deliver(by: string, now: number, until: number): Promise<boolean> {
+    try {
+      const free = { _id, $or: [{ by }, { until: { $lte: now } }] };
+      await meta.updateOne(free, { $set: { by, until } }, { upsert: true });
+      return true;
+    } catch (error) {
+      // It is there and not free, so it was to be made once more: somebody else delivers.
+      if (error instanceof MongoServerError && error.code === duplicateKey) return false;
+      throw error;
+    }
+  }
+  const delivered = (by: string) => meta.updateOne({ _id, by }, { $set: { until: 0 } });
+
   return {
     async add(given: readonly Alert[]): Promise<void> {
       if (given.length === 0) return;
@@ -60,14 +82,16 @@ export function alertsCollection(alerts: Collection<AlertDocument>) {
         .sort({ due: 1 })
         .limit(limit)
         .toArray();
-      if (found.length === 0) return [];
+      if (found.length === 0 || !(await deliver(by, now, until))) return [];
       const ids = found.map(({ _id }) => _id);
       // Each document is compared and taken at once: one that somebody was quicker with is not due any more.
       await alerts.updateMany({ _id: { $in: ids }, due: { $lte: now } }, { $set: { due: until, by } });
-      return (await alerts.find({ _id: { $in: ids }, by }).toArray()).map(alertOf);
+      const taken = (await alerts.find({ _id: { $in: ids }, by }).toArray()).map(alertOf);
+      // Between the look and its turn somebody else delivered them all.
+      if (taken.length === 0) await delivered(by);
+      return taken;
     },
     async settle(by: string, progress: readonly AlertProgress[]): Promise<void> {
-      if (progress.length === 0) return;
       const changes = progress.map(({ id, ...change }) => ({
         updateOne: {
           filter: { _id: id, by },
@@ -79,7 +103,8 @@ export function alertsCollection(alerts: Collection<AlertDocument>) {
           },
         },
       }));
-      await alerts.bulkWrite(changes, { ordered: false });
+      if (changes.length > 0) await alerts.bulkWrite(changes, { ordered: false });
+      await delivered(by);
     },
     async open(query: Parameters<History['openAlerts']>[0]): Promise<Alert[]> {
       const found =

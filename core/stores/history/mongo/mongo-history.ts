@@ -4,7 +4,7 @@ import type { Clock } from '#core/ports/clock.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
 import { searchLogs } from '../log-search.ts';
 import { logWaiters } from '../log-waiters.ts';
-import { type AlertDocument, alertsCollection } from './alerts.ts';
+import { type AlertDocument, alertsCollection, type DeliveryDocument } from './alerts.ts';
 import { type AuditDocument, auditCollection } from './audit.ts';
 import { layoutVersion, makeLayout } from './layout.ts';
 import { type LogDocument, logsCollection } from './logs.ts';
@@ -50,7 +50,10 @@ export function historyIn(
   const records = db.collection<RunDocument>('runs');
   const runs = runsCollection(records, db.client);
   const logs = logsCollection(db.collection<LogDocument>('logs'));
-  const alerts = alertsCollection(db.collection<AlertDocument>('alerts'));
+  const alerts = alertsCollection(
+    db.collection<AlertDocument>('alerts'),
+    db.collection<DeliveryDocument>('meta'),
+  );
   const audits = auditCollection(db.collection<AuditDocument>('audit'));
   const loads = db.collection<LoadDocument>('workers');
   const waiting = logWaiters(clock);

@@ -11,6 +11,8 @@ export function alertsTable(db: DatabaseSync) {
   const change = db.prepare('UPDATE alert SET open = ?, due = ?, taker = ?, told = ?, body = ? WHERE id = ?');
   const get = db.prepare('SELECT body FROM alert WHERE id = ?');
   const due = db.prepare('SELECT body FROM alert WHERE due <= ? ORDER BY due, id LIMIT ?');
+  const deliver = db.prepare('UPDATE delivery SET taker = ?1, until = ?2 WHERE taker = ?1 OR until <= ?3');
+  const delivered = db.prepare('UPDATE delivery SET until = 0 WHERE taker = ?');
   const about = db.prepare('SELECT body FROM alert WHERE open = 1 AND about = ? ORDER BY at, id');
   const standing = db.prepare(
     'SELECT body FROM alert WHERE open = 1 AND about > ? ORDER BY about, at, id LIMIT ?',
@@ -60,13 +62,16 @@ export function alertsTable(db: DatabaseSync) {
     },
     claim({ by, now, until, limit }: Parameters<History['claimAlerts']>[0]): Alert[] {
       return transaction(db, () => {
-        const taken = due.all(now, limit).map((row): Alert => ({ ...read(row), due: until, by }));
+        const found = due.all(now, limit);
+        if (found.length === 0 || deliver.run(by, until, now).changes === 0) return [];
+        const taken = found.map((row): Alert => ({ ...read(row), due: until, by }));
         for (const alert of taken) put(alert);
         return taken;
       });
     },
     settle(by: string, progress: readonly AlertProgress[]): void {
       transaction(db, () => {
+        delivered.run(by);
         for (const each of progress) {
           const held = one(each.id);
           if (held?.by === by) put({ ...held, ...each, open: held.open && each.partOf === null, by: null });

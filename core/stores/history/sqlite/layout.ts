@@ -53,5 +53,10 @@ export const historyLayout: Layout = {
     CREATE INDEX alert_told ON alert (told) WHERE told IS NOT NULL;
     CREATE INDEX alert_expire ON alert (expire);
     `,
+    // Who delivers at present, in its only row, and until when nobody else does.
+    `
+    CREATE TABLE delivery (taker TEXT NOT NULL, until INTEGER NOT NULL) STRICT;
+    INSERT INTO delivery VALUES ('', 0);
+    `,
   ],
 };
