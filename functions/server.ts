@@ -1,4 +1,4 @@
-import { eventMetrics } from '#agent/event-metrics.ts';
+import { processMetrics } from '#agent/metrics/process-metrics.ts';
 import { logToStderr } from '#agent/process-log.ts';
 import { type Settings, sharedStores } from '#agent/settings.ts';
 import { tellFindings } from '#agent/tell-findings.ts';
@@ -9,6 +9,7 @@ import { sleep } from '#core/ports/clock.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
+import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
 import { keepWatching } from './alerts/keep-watching.ts';
 import { createApp } from './app.ts';
@@ -37,12 +38,16 @@ export async function startServer(
   const ids = systemIds();
   const events = eventBus();
   logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
-  const kv = await openKv(stores.kv, clock, ids);
-  const history = await openHistory(stores.history, clock);
+  const metrics = processMetrics({
+    ...{ kind: 'server', version: host.version },
+    skewMs: () => reference.skewMs(),
+  });
+  events.on(metrics.see);
+  const meter = { clock, see: metrics.seeCall };
+  const kv = meteredKv(await openKv(stores.kv, clock, ids), meter);
+  const history = meteredHistory(await openHistory(stores.history, clock), meter);
   const layout = layoutOf();
   const reference = referenceOf(stores.history, { history, clock });
-  const metrics = eventMetrics(null);
-  events.on(metrics.see);
   // Behind nginx it is called by names of which it knows nothing, so any Host is answered: nothing is open but by a token.
   const app = createApp({
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },

@@ -13,9 +13,9 @@ export async function watch(
   heeds: readonly Heed[],
 ): Promise<LookOut> {
   const seen = await lookOut({ kv, layout, now: () => clock.now() }, history);
-  const { jobs, live, overdue, dead, unreadable } = seen;
+  const { at, jobs, newest, live, overdue, dead, unreadable } = seen;
   events.emit({
-    ...{ type: 'watchdog.looked', jobs, live },
+    ...{ type: 'watchdog.looked', at, jobs, newest, live },
     ...{ overdue: overdue.length, dead: dead.length, unreadable: unreadable.length },
   });
   for (const one of overdue.slice(0, mostTold)) events.emit({ type: 'watchdog.overdue', ...one });

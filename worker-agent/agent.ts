@@ -6,6 +6,7 @@ import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
 import { alertingLedger } from './alerting-ledger.ts';
 import { type AgentDeps, times } from './context.ts';
+import type { AgentFigures } from './figures.ts';
 import { createFullness } from './fullness.ts';
 import { inOrder } from './in-order.ts';
 import { createIntents } from './intents.ts';
@@ -213,6 +214,17 @@ export function createAgent(given: AgentDeps) {
   return {
     runs,
     mirror,
+    /** What of it only it knows itself. */
+    figures(): Omit<AgentFigures, 'living' | 'spool'> {
+      return {
+        capacity: settings.capacity,
+        jobs: mirror.jobs.size,
+        revision: mirror.revision(),
+        mayClaim: presence.incarnation() !== null,
+        leaseLeftMs: presence.leftMs(),
+        draining: mirror.drains.has(settings.id),
+      };
+    },
     async run(stop: AbortSignal): Promise<void> {
       const processes = await runner.adopt({
         started(run, at) {

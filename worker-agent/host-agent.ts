@@ -8,6 +8,7 @@ import type { Ids } from '#core/ports/ids.ts';
 import type { Kv } from '#core/ports/kv.ts';
 import { createAgent } from './agent.ts';
 import { openDataFolder } from './data-folder.ts';
+import type { AgentFigures } from './figures.ts';
 import { hostFacts, hostLoad } from './host-facts.ts';
 import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
@@ -19,8 +20,7 @@ const goodbyeMs = 1_000;
 
 export interface HostAgent {
   id: string;
-  /** Armed and living runs. */
-  living(): number;
+  figures(): AgentFigures;
   /** Settles after `stop`; rejects with the fault that ended it before. */
   run(): Promise<void>;
   /** Settles when it has stopped, its spool is flushed as far as History takes it, and its folder is free; living jobs live on. */
@@ -66,7 +66,7 @@ export function createHostAgent(deps: {
   let shipped: Promise<void> = Promise.resolve();
   return {
     id,
-    living: () => runner.count(),
+    figures: () => ({ ...agent.figures(), living: runner.count(), spool: ledger.figures() }),
     run() {
       working = agent.run(stopping.signal);
       shipped = ledger.run(shipping.signal);

@@ -2,10 +2,11 @@ import { referenceOf } from '#core/cluster/reference-time.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
+import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
 import { sayingDiskFull } from './data-folder.ts';
-import { eventMetrics } from './event-metrics.ts';
 import { createHostAgent } from './host-agent.ts';
+import { processMetrics } from './metrics/process-metrics.ts';
 import { metricsPort } from './metrics-port.ts';
 import { logToStderr } from './process-log.ts';
 import { type Settings, sharedStores } from './settings.ts';
@@ -40,8 +41,14 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
   const ids = systemIds();
   const events = eventBus();
   logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
-  const kv = await openKv(stores.kv, clock, ids);
-  const history = await openHistory(stores.history, clock);
+  const metrics = processMetrics({
+    ...{ kind: 'agent', version: host.version },
+    skewMs: () => reference.skewMs(),
+  });
+  events.on(metrics.see);
+  const meter = { clock, see: metrics.seeCall };
+  const kv = meteredKv(await openKv(stores.kv, clock, ids), meter);
+  const history = meteredHistory(await openHistory(stores.history, clock), meter);
   const { env, platform, execPath, execArgv, argv } = process;
   const program = [execPath, ...execArgv, argv[1] ?? ''];
   const reference = referenceOf(stores.history, { history, clock });
@@ -60,8 +67,7 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
       program,
     },
   });
-  const metrics = eventMetrics(agent.living);
-  events.on(metrics.see);
+  metrics.watchAgent(agent.figures);
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   events.on(({ type }) => type === 'agent.ready' && resolve());
   const port = settings.metrics === null ? null : await metricsPort(settings.metrics, metrics.text);

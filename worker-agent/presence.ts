@@ -113,6 +113,8 @@ export function createPresence(
       lost || mine === null || leftMs() <= 0 || !deps.trusted() ? null : mine.incarnation,
     /** The incarnation under which this agent last stood, whether or not it may claim. */
     lastIncarnation: (): string | null => mine?.incarnation ?? null,
+    /** Of the lease, before it is not sure any more; null: there has been none. */
+    leftMs: (): number | null => (mine === null ? null : leftMs()),
     /** Boot time (ms) after which nothing may be released on the strength of this lease. */
     deadlineBoot: (): number => clock.boot() + leftMs(),
     since: () => since,

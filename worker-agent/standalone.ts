@@ -5,6 +5,7 @@ import { referenceOf } from '#core/cluster/reference-time.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
+import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
 import { keepWatching } from '#functions/alerts/keep-watching.ts';
 import { createApp } from '#functions/app.ts';
@@ -14,8 +15,8 @@ import { keepForgetting } from '#functions/expiry.ts';
 import { listener } from '#functions/listener.ts';
 import { readClientFile, writeClientFile } from './client-file.ts';
 import { sayingDiskFull } from './data-folder.ts';
-import { eventMetrics } from './event-metrics.ts';
 import { createHostAgent } from './host-agent.ts';
+import { processMetrics } from './metrics/process-metrics.ts';
 import { logToStderr } from './process-log.ts';
 import type { Settings } from './settings.ts';
 import { tellFindings } from './tell-findings.ts';
@@ -54,9 +55,16 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   const events = eventBus();
   logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
 
-  const kv = await openKv(settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`, clock, ids);
+  const metrics = processMetrics({
+    ...{ kind: 'up', version: host.version },
+    skewMs: () => reference.skewMs(),
+  });
+  events.on(metrics.see);
+  const meter = { clock, see: metrics.seeCall };
+  const kvUrl = settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`;
+  const kv = meteredKv(await openKv(kvUrl, clock, ids), meter);
   const historyUrl = settings.history ?? `sqlite:${join(data, 'history.sqlite')}`;
-  const history = await openHistory(historyUrl, clock);
+  const history = meteredHistory(await openHistory(historyUrl, clock), meter);
   const layout = layoutOf();
   const { env, platform, execPath, execArgv, argv } = process;
   const program = [execPath, ...execArgv, argv[1] ?? ''];
@@ -76,8 +84,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
       program,
     },
   });
-  const metrics = eventMetrics(agent.living);
-  events.on(metrics.see);
+  metrics.watchAgent(agent.figures);
 
   const port = listener(settings.listen);
   const app = createApp({

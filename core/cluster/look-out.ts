@@ -6,7 +6,7 @@ import type { Job, JobRecord } from '#core/model/job.ts';
 import type { Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
 import type { History } from '#core/ports/history.ts';
-import { type Entry, type Kv, prefixRange } from '#core/ports/kv.ts';
+import { compareRevisions, type Entry, type Kv, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import type { JobStore } from './job-record.ts';
 import { oneLane, splitKey } from './keys.ts';
@@ -19,6 +19,8 @@ import { listWorkers } from './workers.ts';
 export interface LookOut {
   at: number;
   jobs: number;
+  /** Revision of the job that was written last; '0' without jobs. */
+  newest: Revision;
   /** Workers that take runs. */
   live: number;
   overdue: Overdue[];
@@ -56,7 +58,9 @@ export async function lookOut(
   const registered = workers.filter(({ state }) => state !== 'dead');
   const unreadable: LookOut['unreadable'] = [];
   const records: JobRecord[] = [];
+  let newest: Revision = '0';
   await eachOf(kv, layout.jobs, (entry) => {
+    if (compareRevisions(entry.mod, newest) > 0) newest = entry.mod;
     const read = decode(JobValue, entry);
     if (read.ok) records.push(read.value);
     else unreadable.push({ key: read.key, problem: read.problem });
@@ -107,7 +111,8 @@ export async function lookOut(
     records.flatMap(({ job }) => (job.finishBy === null ? [] : [[jobId(job.group, job.name), job] as const])),
   );
   return {
-    ...{ at, jobs: records.length, overdue, unreadable, scheduled, unfit, loadsKnown: known !== null },
+    ...{ at, jobs: records.length, newest, overdue, unreadable, scheduled, unfit },
+    loadsKnown: known !== null,
     workers: workers.map(({ id, state, lastBeat, clockSkewMs }) => {
       const load = loads.find((one) => one.id === id);
       return { id, state, lastBeat, clockSkewMs, spool: load?.spool ?? null, left: load?.left ?? false };

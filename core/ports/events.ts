@@ -40,7 +40,17 @@ export type Event =
   | { type: 'spool.full'; droppedBytes: number }
   | { type: 'disk.full'; path: string; error: unknown }
   | { type: 'keeper.closed'; run: RunId; owner: string }
-  | { type: 'watchdog.looked'; jobs: number; live: number; overdue: number; dead: number; unreadable: number }
+  | {
+      type: 'watchdog.looked';
+      at: number;
+      jobs: number;
+      /** Revision of the job that was written last. */
+      newest: string;
+      live: number;
+      overdue: number;
+      dead: number;
+      unreadable: number;
+    }
   | { type: 'watchdog.overdue'; job: string; lane: string; instant: number; count: number; why: string }
   | { type: 'watchdog.dead'; worker: string; runs: readonly string[]; lastBeat: number | null; why: string }
   | { type: 'alert.raised'; id: string; title: string }

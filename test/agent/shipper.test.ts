@@ -129,6 +129,30 @@ describe('the shipper', () => {
     assert.deepEqual(history.saved, [0, 1, 2, 3, 4].map(idOf));
   });
 
+  test('says how much waits, and for how long History has taken none of it', async () => {
+    const ledger = start();
+    await clock.advance(3_600_000);
+    assert.deepEqual(
+      [ledger.figures().records, ledger.figures().lagMs],
+      [0, 0],
+      'what is not there waits for nobody',
+    );
+    history.away = new Error('away');
+    const away = seen('ledger.away');
+    await ledger.record([record(1), record(2)]);
+    await away;
+    await clock.advance(20_000);
+    const { records, lagMs, bytes, limitBytes } = ledger.figures();
+    assert.deepEqual([records, lagMs, limitBytes], [2, 20_000, 256 * 1024 * 1024]);
+    assert.ok(bytes > 0 && bytes < 10_000, `${bytes}`);
+    const back = seen('ledger.back');
+    history.away = null;
+    await clock.advance(30_000);
+    await back;
+    assert.equal(await ledger.acked(idOf(2), Number.POSITIVE_INFINITY), true);
+    assert.deepEqual([ledger.figures().records, ledger.figures().lagMs], [0, 0]);
+  });
+
   test('sends a batch again when History takes it and never answers', async () => {
     const save = history.saveRuns.bind(history);
     const called = Promise.withResolvers<void>();

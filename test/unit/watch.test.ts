@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { prefixRange } from '#core/ports/kv.ts';
 import { figuresTo } from '#functions/cloud/figures.ts';
 import { watch } from '#functions/watch.ts';
 import { type Api, makeApp } from '#test/api/make-app.ts';
@@ -54,10 +55,14 @@ describe('the watchdog', () => {
       [['gone', ['default~fine~o1~1']]],
     );
     assert.deepEqual([seen.unreadable.length, seen.live, seen.jobs], [1, 2, 4]);
+    const { entries } = await api.kv.range(prefixRange(api.layout.jobs));
+    assert.equal(seen.newest, String(Math.max(...entries.map(({ mod }) => Number(mod)))));
     const looked = api.told.find(({ type }) => type === 'watchdog.looked');
     assert.deepEqual(looked, {
       type: 'watchdog.looked',
+      at: clock.now(),
       jobs: 4,
+      newest: seen.newest,
       live: 2,
       overdue: 2,
       dead: 1,

@@ -4,6 +4,7 @@ import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { EventOf, Events } from '#core/ports/events.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
+import type { SpoolFigures } from '../figures.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LogIo } from '../spool/log.ts';
 import { unpackChunk, unpackRecord } from '../spool/payload.ts';
@@ -35,6 +36,7 @@ export interface LedgerOptions {
 }
 
 export interface SpoolingLedger extends Ledger {
+  figures(): SpoolFigures;
   /** Ships until `stop`; settles with everything on disk, and with History too if that answers. Nothing may be handed over afterwards. */
   run(stop: AbortSignal): Promise<void>;
 }
@@ -46,11 +48,18 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
   const acks = createAcks(clock);
   const aside = setAside(dir);
   let wake = () => {};
+  /** Boot ms when History last took something, or nothing was there for it to take. */
+  let tookAt = clock.boot();
   const spool = createSpool({
     ...{ dir, clock, events, maxBytes, away: breaker.away, wrote: () => wake() },
     ...(io === undefined ? {} : { io }),
   });
   const waits = () => spool.records.pending() + spool.output.pending() > 0;
+
+  function succeeded(): void {
+    breaker.succeeded();
+    tookAt = clock.boot();
+  }
 
   async function answered(work: Promise<void>): Promise<void> {
     const limit = Promise.withResolvers<never>();
@@ -92,7 +101,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     await save('record', runs, ({ id }) => id, history.saveRuns.bind(history));
     // Behind the records: by these it is judged whether an alert is over.
     if (alerts.length > 0) await save('alert', alerts, ({ run }) => run, history.addAlerts.bind(history));
-    breaker.succeeded();
+    succeeded();
     spool.records.acked();
     spool.note(spool.records);
     for (const run of runs) if (isTerminal(run.state)) acks.acked(run.id);
@@ -108,7 +117,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     });
     await spool.sync();
     await save('output', chunks, ({ run }) => run, history.saveLogs.bind(history));
-    breaker.succeeded();
+    succeeded();
     spool.output.acked();
     spool.note(spool.output);
     events.emit({ type: 'ledger.acked', runs: 0, chunks: chunks.length });
@@ -135,10 +144,18 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     hasRoom: spool.hasRoom,
     fullness: spool.fullness,
     waiting: spool.waiting,
+    figures: () => ({
+      ...{ bytes: spool.used(), limitBytes: maxBytes },
+      ...{ records: spool.records.pending(), pieces: spool.output.pending() },
+      lagMs: waits() ? clock.boot() - tookAt : 0,
+    }),
     async run(stop) {
       while (!stop.aborted) {
         if (!spool.hasRoom()) spool.recover();
-        if (!waits()) await idle(stop);
+        if (!waits()) {
+          await idle(stop);
+          tookAt = clock.boot();
+        }
         try {
           await ship();
         } catch (error) {

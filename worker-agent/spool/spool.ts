@@ -237,6 +237,8 @@ export function createSpool(options: SpoolOptions) {
       if (wait <= 0) due();
       else cancelDue = clock.after(wait, due);
     },
+    /** Bytes of its files and of what waits for them. */
+    used,
     fullness: () => used() / maxBytes,
     hasRoom: () => reserve.there() && used() <= (maxBytes * 15) / 16,
     waiting: () => records.pending() + handed.reduce((sum, { runs }) => sum + runs.length, 0),
