@@ -8,20 +8,24 @@ import type { LiveRun } from './runs.ts';
 
 /**
  * One instant and every lane of mine that is due at it. Its wrappers are armed ahead and blocked on one pipe, which is
- * closed at the instant.
+ * closed at the instant. Lanes come until the claims go out.
  *
- *   waiting -> arming -> armed -> released, or dropped where nothing could be let go
+ *   waiting -> arming -> claiming -> released, or dropped where nothing could be let go
  */
 export interface Gate {
   instant: number;
   key: string;
   lanes: Set<Lane>;
-  phase: 'waiting' | 'arming' | 'armed' | 'released' | 'dropped';
+  /** Those of them for which nothing has been armed yet. */
+  fresh: Set<Lane>;
+  phase: 'waiting' | 'arming' | 'claiming' | 'released' | 'dropped';
   /** What stands armed for a lane, and the version of the job it was armed for. */
   armed: Map<Lane, { run: RunId; jobMod: Revision; freeSlot: () => void }>;
   claimed: Set<LiveRun>;
   marks: Promise<void>[];
   leadCapMs: number;
+  /** Says to who waits for the claims that another lane has come. */
+  joined: () => void;
   wakeAt: number;
   cancelWake: (() => void) | null;
 }
@@ -38,6 +42,8 @@ interface GatesDeps extends PlannerDeps {
 /** Arming begins so early: a second, and more for a burst (about 250 wrappers a second on a small host, fewer on a busy one or a slow disk). */
 const armAheadMs = 1_000;
 const leastArmPerRunMs = 4;
+/** So many that come later are armed at a time: between them it is seen whether there is time for more. */
+const joinersAtOnce = 10;
 /** What the last burst took a run says of the next one, with some room. */
 const tellingRuns = 10;
 const armRoom = 1.5;
@@ -59,35 +65,41 @@ export function createGates(deps: GatesDeps) {
 
   /** Puts a lane at the gate of its next instant; false: too late for that, it decides for itself at the instant. */
   function enter(lane: Lane, instant: number, leadCapMs: number): boolean {
-    let gate = gates.get(instant);
-    if (closing || instant <= clock.now() || (gate !== undefined && gate.phase !== 'waiting')) return false;
-    if (gate === undefined) {
-      gate = {
-        instant,
-        key: instantText(instant),
-        lanes: new Set(),
-        phase: 'waiting',
-        armed: new Map(),
-        claimed: new Set(),
-        marks: [],
-        leadCapMs,
-        wakeAt: Number.POSITIVE_INFINITY,
-        cancelWake: null,
-      };
-      gates.set(instant, gate);
-    }
+    if (closing || instant <= clock.now()) return false;
+    const gate = gates.get(instant) ?? open(instant, leadCapMs);
+    // While others are being armed it may join them. Without this, jobs of every second that once were late would stay so: at their late
+    // start the next instant is being armed already.
+    if (gate.phase !== 'waiting' && (gate.phase !== 'arming' || clock.now() >= claimAt(gate))) return false;
     gate.lanes.add(lane);
+    gate.fresh.add(lane);
     gate.leadCapMs = Math.min(gate.leadCapMs, leadCapMs);
     lane.gate = gate;
-    const wakeAt = instant - Math.min(armAheadMs + gate.lanes.size * armPerRunMs, longestArmAheadMs);
-    // Moving the waking for every lane would fill the timeline: by a tenth of a second is near enough.
-    if (wakeAt < gate.wakeAt - 100 || gate.wakeAt === Number.POSITIVE_INFINITY) {
-      gate.cancelWake?.();
-      gate.wakeAt = wakeAt;
-      const woken = gate;
-      gate.cancelWake = timeline.at(wakeAt, () => begin(woken));
-    }
+    if (gate.phase === 'waiting') wakeInTime(gate);
+    else gate.joined();
     return true;
+  }
+
+  function open(instant: number, leadCapMs: number): Gate {
+    const gate: Gate = {
+      ...{ instant, leadCapMs, key: instantText(instant), phase: 'waiting' },
+      ...{ lanes: new Set(), fresh: new Set(), armed: new Map(), claimed: new Set(), marks: [] },
+      ...{ joined() {}, wakeAt: Number.POSITIVE_INFINITY, cancelWake: null },
+    };
+    gates.set(instant, gate);
+    return gate;
+  }
+
+  function wakeInTime(gate: Gate): void {
+    const wakeAt = gate.instant - Math.min(armAheadMs + gate.lanes.size * armPerRunMs, longestArmAheadMs);
+    // Moving the waking for every lane would fill the timeline: by a tenth of a second is near enough.
+    if (wakeAt >= gate.wakeAt - 100 && gate.wakeAt !== Number.POSITIVE_INFINITY) return;
+    gate.cancelWake?.();
+    gate.wakeAt = wakeAt;
+    gate.cancelWake = timeline.at(wakeAt, () => begin(gate));
+  }
+
+  function claimAt({ instant, lanes, leadCapMs }: Gate): number {
+    return instant - Math.floor(Math.min(times.lead + lanes.size * leadPerRunMs, leadCapMs, longestLeadMs));
   }
 
   /** Takes a lane from its gate; what was armed for it is un-armed. */
@@ -96,6 +108,7 @@ export function createGates(deps: GatesDeps) {
     if (gate === null) return;
     lane.gate = null;
     gate.lanes.delete(lane);
+    gate.fresh.delete(lane);
     const armed = gate.armed.get(lane);
     if (armed !== undefined) unarm(gate, lane, armed);
     if (gate.lanes.size > 0 || gate.phase !== 'waiting') return;
@@ -119,12 +132,13 @@ export function createGates(deps: GatesDeps) {
   /** One instant, from arming to release. */
   async function pass(gate: Gate): Promise<void> {
     gate.phase = 'arming';
-    await arm(gate);
-    gate.phase = 'armed';
-    const lead = Math.floor(
-      Math.min(times.lead + gate.lanes.size * leadPerRunMs, gate.leadCapMs, longestLeadMs),
-    );
-    await Promise.race([timeline.reached(gate.instant - lead), closed]);
+    await arm(gate, [...gate.fresh]);
+    while (await comes(gate)) await arm(gate, [...gate.fresh].slice(0, joinersAtOnce));
+    gate.phase = 'claiming';
+    for (const lane of [...gate.fresh]) {
+      leave(lane);
+      deps.later(lane, gate.instant);
+    }
     if (!closing) for (const lane of [...gate.lanes]) deps.guard('claim', deps.claim(lane, gate));
     else for (const lane of [...gate.lanes]) leave(lane);
     if (!closing || gate.claimed.size > 0) await timeline.reached(gate.instant);
@@ -133,9 +147,20 @@ export function createGates(deps: GatesDeps) {
     for (const lane of [...gate.lanes]) leave(lane);
   }
 
-  async function arm(gate: Gate): Promise<void> {
+  /** Whether somebody has come, or comes, before it is time to claim: nobody's claim waits for who came late. */
+  async function comes(gate: Gate): Promise<boolean> {
+    const joined = new Promise<void>((resolve) => {
+      gate.joined = resolve;
+    });
+    if (gate.fresh.size === 0) await Promise.race([timeline.reached(claimAt(gate)), joined, closed]);
+    return gate.fresh.size > 0 && !closing && clock.now() < claimAt(gate);
+  }
+
+  async function arm(gate: Gate, lanes: readonly Lane[]): Promise<void> {
     const plans = [];
-    for (const lane of [...gate.lanes]) {
+    const wanted = new Map<RunId, Lane>();
+    for (const lane of lanes) {
+      gate.fresh.delete(lane);
       const plan = deps.lanePlan(lane, gate.instant);
       if (plan === null || !room.has()) {
         leave(lane);
@@ -144,9 +169,9 @@ export function createGates(deps: GatesDeps) {
       }
       const jobMod = mirror.jobs.get(lane.job)?.mod ?? '0';
       gate.armed.set(lane, { run: plan.run, jobMod, freeSlot: room.take() });
+      wanted.set(plan.run, lane);
       plans.push(runs.planOf({ ...plan, lane: lane.lane }, gate.key));
     }
-    const wanted = new Map([...gate.armed].map(([lane, { run }]) => [run, lane]));
     const began = clock.boot();
     const results = await runner.arm(plans);
     if (plans.length >= tellingRuns)
@@ -194,13 +219,12 @@ export function createGates(deps: GatesDeps) {
     /** Whether the lane stands at this instant's gate for this version of its job, and may stay. */
     stands(lane: Lane, instant: number, jobMod: Revision): boolean {
       if (lane.gate?.instant !== instant) return false;
-      const armed = lane.gate.armed.get(lane);
-      return lane.gate.phase === 'waiting' || armed?.jobMod === jobMod;
+      return lane.gate.fresh.has(lane) || lane.gate.armed.get(lane)?.jobMod === jobMod;
     },
     /** Hands a claimed run over to its gate, which marks and releases it; false: it must start by itself. */
     hand(lane: Lane, gate: Gate, one: LiveRun): boolean {
       const armed = gate.armed.get(lane);
-      if (gate.phase !== 'armed' || armed?.run !== one.run) return false;
+      if (gate.phase !== 'claiming' || armed?.run !== one.run) return false;
       gate.armed.delete(lane);
       armed.freeSlot();
       gate.lanes.delete(lane);
