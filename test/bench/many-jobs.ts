@@ -1,13 +1,15 @@
-import { applyJobs } from '#core/cluster/apply.ts';
 import { checkJob } from '#core/cluster/check-job.ts';
-import type { JobStore } from '#core/cluster/job-record.ts';
+import { type JobStore, recordOf } from '#core/cluster/job-record.ts';
 import { oneLane } from '#core/cluster/keys.ts';
-import type { CursorValue } from '#core/cluster/records.ts';
+import { type CursorValue, encodeJob } from '#core/cluster/records.ts';
 import { jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Op } from '#core/ports/kv.ts';
 
 const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Tokyo'];
+/** Each is two keys, and a request puts a hundred. */
+const jobsAtOnce = 50;
+const requestsAtOnce = 8;
 
 /**
  * A store as it is after some time: so many jobs, each with its cursor. None is due soon: what is looked at is jobs, not their runs.
@@ -15,19 +17,28 @@ const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Tokyo'];
  */
 export async function fillWithJobs(store: JobStore, count: number, worker: string): Promise<void> {
   const { kv, layout, now } = store;
-  const all = Array.from({ length: count }, (_, n) => job(n, now()));
-  for (let from = 0; from < count; from += 1_000) {
-    const some = all.slice(from, from + 1_000);
-    await applyJobs(store, some, { by: 'bench', dryRun: false, prune: null });
-    for (let at = 0; at < some.length; at += 100)
-      await kv.txn({ compare: [], then: some.slice(at, at + 100).map(cursorOf) });
-  }
+  let next = 0;
+  const send = async () => {
+    while (next < count) {
+      const from = next;
+      next += jobsAtOnce;
+      const some = Array.from({ length: Math.min(jobsAtOnce, count - from) }, (_, n) => job(from + n, now()));
+      await kv.txn({ compare: [], then: (await Promise.all(some.map(keysOf))).flat() });
+    }
+  };
+  await Promise.all(Array.from({ length: requestsAtOnce }, send));
 
-  function cursorOf({ group, name }: Job): Op {
+  async function keysOf(one: Job): Promise<Op[]> {
+    const { group, name } = one;
+    const id = jobId(group, name);
+    const record = await recordOf(store, null, { job: one, by: 'bench', revision: '0', cronExpr: null });
     const instant = now();
     const run = `${group}~${name}~${new Date(instant).toISOString().replace(/[-:]/g, '')}~1`;
-    const value: CursorValue = { instant, from: worker, why: 'run', run };
-    return { type: 'put', key: layout.cursor(jobId(group, name), oneLane), value: JSON.stringify(value) };
+    const cursor: CursorValue = { instant, from: worker, why: 'run', run };
+    return [
+      { type: 'put', key: layout.job(id), value: encodeJob(record) },
+      { type: 'put', key: layout.cursor(id, oneLane), value: JSON.stringify(cursor) },
+    ];
   }
 }
 
