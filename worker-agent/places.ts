@@ -1,5 +1,15 @@
-import { commonTzdata, fits, hashOf, rank } from '#core/decide/placement.ts';
+import {
+  type Candidate,
+  commonTzdata,
+  fits,
+  hashOf,
+  type Pool,
+  placeIn,
+  poolFor,
+  poolKey,
+} from '#core/decide/placement.ts';
 import type { JobId } from '#core/model/ids.ts';
+import type { Job } from '#core/model/job.ts';
 import { type AgentDeps, times } from './context.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { OwnClock } from './own-clock.ts';
@@ -17,9 +27,21 @@ export function createPlaces(
   deps: Pick<AgentDeps, 'settings' | 'events'> & { mirror: Mirror; ownClock: OwnClock },
 ) {
   const { settings, events, mirror, ownClock } = deps;
-  let candidates: Parameters<typeof rank>[2][number][] = [];
+  let candidates: (Candidate & { hash: number })[] = [];
+  /** Of what was seen then, by kind of job. */
+  const pools = new Map<string, Pool>();
   let common = '';
   let apart = false;
+
+  function poolOf(job: Job): Pool {
+    const key = poolKey(job);
+    let pool = pools.get(key);
+    if (pool === undefined) {
+      pool = poolFor(job, candidates, common);
+      pools.set(key, pool);
+    }
+    return pool;
+  }
 
   return {
     lookAround(): void {
@@ -28,6 +50,7 @@ export function createPlaces(
         draining: mirror.drains.has(id),
         hash,
       }));
+      pools.clear();
       common = commonTzdata(candidates.map(({ worker }) => worker));
       const was = apart;
       apart = candidates.length > 0 && common !== settings.tzdata;
@@ -43,9 +66,9 @@ export function createPlaces(
         const self = mirror.workers.get(settings.id);
         return fits(spec, self?.record ?? settings) ? { place: 0, runnable: true } : null;
       }
-      const { order, runnable } = rank(spec, job.hash, candidates, common);
-      const place = order.indexOf(settings.id);
-      return place < 0 || place >= times.deputyDelays.length ? null : { place, runnable };
+      const pool = poolOf(spec);
+      const place = placeIn(pool, job.hash, settings.id, times.deputyDelays.length);
+      return place === null ? null : { place, runnable: pool.runnable };
     },
 
     /** The same for an order, whose job may be gone. */

@@ -43,20 +43,27 @@ export function commonTzdata(workers: readonly Pick<WorkerRecord, 'tzdata'>[]): 
   return ranked[0]?.[0] ?? '';
 }
 
-export interface Ranking {
-  /** Worker ids, home first. */
-  order: string[];
-  /** False: nobody is fit to run it, and `order` says who keeps its books. */
+/** Who may try the jobs of one kind, in no order. */
+export interface Pool {
+  members: ReadonlyMap<string, { full: boolean; hash: number }>;
+  /** False: nobody is fit to run such jobs, and the members say who keeps their books. */
   runnable: boolean;
 }
 
-/** Who tries to decide a job, in which order. Pure: every worker with the same view gets the same answer. */
-export function rank(
-  job: Job,
-  jobHash: number,
+/** Jobs with one key have one pool: with 1,000 workers and 100,000 jobs nobody can look at each pair whenever a worker comes or goes. */
+export function poolKey({ target, timezone }: Pick<Job, 'target' | 'timezone'>): string {
+  const { workers, labels } = target;
+  const zoned = timezone === 'UTC' ? '' : 'zoned';
+  for (const _ in labels) return zoned + JSON.stringify(target);
+  return workers.length === 0 ? zoned : zoned + JSON.stringify(target);
+}
+
+/** Pure: every worker with the same view gets the same answer. */
+export function poolFor(
+  job: Pick<Job, 'target' | 'timezone'>,
   candidates: readonly (Candidate & { hash: number })[],
   tzdata: string,
-): Ranking {
+): Pool {
   const zoned = job.timezone !== 'UTC';
   const able = candidates.filter(
     ({ worker, draining }) =>
@@ -68,10 +75,24 @@ export function rank(
   );
   const runnable = able.length > 0;
   const pool = runnable ? able : candidates;
-  const order = pool
-    .map(({ worker: { id, full }, hash }) => ({ id, full, weight: weigh(jobHash, hash) }))
+  return { members: new Map(pool.map(({ worker: { id, full }, hash }) => [id, { full, hash }])), runnable };
+}
+
+/**
+ * The place of worker `id` in who tries a job of this pool, 0 being its home; null: it is not among the first `places`. Stops at the
+ * `places`th that comes before it, so it costs about twice `places` looks, however many workers there are.
+ */
+export function placeIn({ members }: Pool, jobHash: number, id: string, places: number): number | null {
+  const me = members.get(id);
+  if (me === undefined) return null;
+  const weight = weigh(jobHash, me.hash);
+  let before = 0;
+  for (const [other, { full, hash }] of members) {
+    if (other === id) continue;
     // Who is full comes last, and is not unfit: where all are, somebody's next free slot is what it waits for.
-    .sort((a, b) => Number(a.full) - Number(b.full) || b.weight - a.weight || (a.id < b.id ? -1 : 1))
-    .map(({ id }) => id);
-  return { order, runnable };
+    const theirs = full === me.full ? weigh(jobHash, hash) : full ? -1 : Number.POSITIVE_INFINITY;
+    if (theirs > weight || (theirs === weight && other < id)) before += 1;
+    if (before === places) return null;
+  }
+  return before;
 }

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import * as v from 'valibot';
 import { mayNotStart } from '#core/decide/may-start.ts';
 import { judge, nextAttempt } from '#core/decide/outcome.ts';
-import { commonTzdata, fits, hashOf, rank } from '#core/decide/placement.ts';
+import { commonTzdata, fits, hashOf, placeIn, poolFor, poolKey } from '#core/decide/placement.ts';
 import { Job, type JobInput } from '#core/model/job.ts';
 import type { WorkerRecord } from '#core/model/worker.ts';
 
@@ -86,6 +86,15 @@ describe('who tries', () => {
   const candidates = (...workers: WorkerRecord[]) =>
     workers.map((one) => ({ worker: one, draining: false, hash: hashOf(one.id) }));
 
+  /** Everybody's place, as each of them works it out for itself. */
+  const rank = (of: Job, jobHash: number, all: ReturnType<typeof candidates>, tzdata: string) => {
+    const pool = poolFor(of, all, tzdata);
+    const order: string[] = [];
+    for (const id of pool.members.keys()) order[placeIn(pool, jobHash, id, all.length) ?? -1] = id;
+    assert.equal(Object.keys(order).length, pool.members.size, 'each has a place of its own');
+    return { order, runnable: pool.runnable };
+  };
+
   it("spreads jobs over workers, and moves only a lost worker's jobs", () => {
     const all = candidates(worker('a'), worker('b'), worker('c'));
     const homes = new Map<string, number>();
@@ -123,6 +132,28 @@ describe('who tries', () => {
       'new',
     ]);
     assert.equal(rank(job(), 1, candidates(old, young), '2026b').order.length, 2);
+  });
+  it('tells only the first so many their place', () => {
+    const pool = poolFor(job(), candidates(...Array.from('abcdefgh', (id) => worker(id))), '2026a');
+    const ids = [...pool.members.keys()];
+    for (let hash = 0; hash < 100; hash += 1) {
+      const told = ids.map((id) => placeIn(pool, hash, id, 3)).filter((place) => place !== null);
+      assert.deepEqual(told.sort(), [0, 1, 2]);
+    }
+    assert.equal(placeIn(pool, 1, 'stranger', 3), null);
+  });
+  it('has one pool for jobs that the same workers may run', () => {
+    const keyOf = (more: Partial<Job>) => poolKey(job(more));
+    assert.equal(keyOf({}), keyOf({ name: 'other', schedule: null }));
+    const different = [
+      {},
+      { timezone: 'Europe/Berlin' },
+      { target: { workers: ['a'], labels: {} } },
+      { target: { workers: [], labels: { a: 'b' } } },
+      { target: { workers: [], labels: { a: ['b'] } } },
+      { timezone: 'Europe/Berlin', target: { workers: [], labels: { a: 'b' } } },
+    ];
+    assert.equal(new Set(different.map(keyOf)).size, different.length);
   });
   it('matches labels by one value or any of several', () => {
     const box = worker('w', { labels: { os: 'debian', zone: 'a' } });
