@@ -138,7 +138,7 @@ export function createAgent(given: AgentDeps) {
   /** Who is home where, seen anew. */
   function rerank(): void {
     places.lookAround();
-    planner.changed(mirror.jobs.keys());
+    planner.placedAnew();
     orders.review(new Set([...mirror.orders.values()].map(({ job }) => job)));
   }
 

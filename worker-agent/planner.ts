@@ -511,17 +511,18 @@ export function createPlanner(deps: PlannerDeps) {
     });
   }
 
-  /** A job's lane is mine to decide, or no more. */
-  function place(job: JobId): void {
+  /** A job's lane is mine to decide, or no more. True: something about that has changed. */
+  function place(job: JobId): boolean {
     const mirrored = mirror.jobs.get(job);
     const at = mirrored === undefined ? null : deps.placeOf(mirrored);
     const id = mirrored?.record.job.mode === 'all' ? settings.id : oneLane;
     let lane = lanes.get(job);
+    const had = lane !== undefined;
     if (lane !== undefined && (at === null || lane.lane !== id)) {
       drop(lane);
       lane = undefined;
     }
-    if (at === null) return;
+    if (at === null) return had;
     if (lane === undefined) {
       lane = {
         job,
@@ -537,9 +538,12 @@ export function createPlanner(deps: PlannerDeps) {
         cancelWake: null,
       };
       lanes.set(job, lane);
+      return true;
     }
+    const changed = lane.place !== at.place || lane.runnable !== at.runnable;
     lane.place = at.place;
     lane.runnable = at.runnable;
+    return changed;
   }
 
   function drop(lane: Lane): void {
@@ -588,6 +592,14 @@ export function createPlanner(deps: PlannerDeps) {
     changed(jobs: Iterable<JobId>): void {
       for (const job of jobs) {
         place(job);
+        const lane = lanes.get(job);
+        if (lane !== undefined) plan(lane);
+      }
+    },
+    /** Who is home where has changed. Of lanes that stay as they are nothing is asked: there may be 100,000 of them. */
+    placedAnew(): void {
+      for (const job of mirror.jobs.keys()) {
+        if (!place(job)) continue;
         const lane = lanes.get(job);
         if (lane !== undefined) plan(lane);
       }

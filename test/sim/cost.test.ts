@@ -79,3 +79,44 @@ describe('what a run costs', () => {
         assert.equal(cost.told, 0, 'nobody is told of a run');
       });
 });
+
+describe('what a coming or going worker costs', () => {
+  it('only lanes that change hands are asked for', async (t) => {
+    const rig = new Rig();
+    const jobs = 200;
+    let looks = 0;
+    let counts = false;
+    const range = rig.store.range.bind(rig.store);
+    const txn = rig.store.txn.bind(rig.store);
+    const cursors = (key: string) => counts && key.startsWith(rig.layout.cursors);
+    rig.store.range = (asked) => {
+      if (cursors(asked.key)) looks += 1;
+      return range(asked);
+    };
+    rig.store.txn = (asked) => {
+      looks += keysOf(asked.then).filter(cursors).length;
+      return txn(asked);
+    };
+    for (let i = 0; i < jobs; i += 1)
+      await rig.save({ name: `j${i}`, schedule: '0 0 1 1 *', command: 'sim 20-20 0' });
+    for (let i = 0; i < 8; i += 1) rig.agent(rig.host());
+    await rig.until(15);
+    counts = true;
+    const late = rig.agent(rig.host());
+    await rig.until(20);
+    const coming = looks;
+    looks = 0;
+    late.life.kill();
+    await rig.until(40);
+    t.diagnostic(`${coming} cursors read when the ninth worker came, ${looks} when it died`);
+    // It is among the first three for a third of them; there it pushes two back and one out.
+    assert.ok(coming > jobs / 6 && coming < jobs, `${coming} when it came`);
+    assert.ok(looks > jobs / 6 && looks < jobs, `${looks} when it died`);
+    await rig.end();
+  });
+});
+
+/** Of all reads in there. */
+function keysOf(ops: readonly Op[]): string[] {
+  return ops.flatMap((op) => (op.type === 'range' ? [op.key] : op.type === 'txn' ? keysOf(op.txn.then) : []));
+}
