@@ -193,6 +193,8 @@ export function createGates(deps: GatesDeps) {
 
   async function release(gate: Gate): Promise<void> {
     await Promise.all(gate.marks);
+    // The clock may have been set back meanwhile: never early by it.
+    if (gate.claimed.size > 0) await timeline.reached(gate.instant);
     const now = clock.now();
     const stopped = [...gate.claimed].filter((one) =>
       barredBy(mirror.jobs.get(one.job)?.record ?? null, now, one.running),

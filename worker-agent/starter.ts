@@ -75,6 +75,8 @@ export function createStarter(
       return false;
     }
     await mark(one);
+    // Set back while that was done.
+    await timeline.reached(one.running.notBefore);
     if (!mine(one) || (await barred(one)) || !mine(one)) return false;
     await runner.release(one.run, presence.deadlineBoot());
     return true;

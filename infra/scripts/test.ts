@@ -31,11 +31,10 @@ let sum: Tally = emptyTally();
 if (asked.length === 0 || wanted.includes('check')) sum = addTally(sum, await check());
 for (const ring of rings) {
   if (stop.signal.aborted) break;
-  const files =
-    wantedFiles.length > 0 ? filesOf(ring).filter((file) => wantedFiles.includes(file)) : filesOf(ring);
-  const isWanted =
-    asked.length === 0 || wanted.includes(ring.name) || (wantedFiles.length > 0 && files.length > 0);
-  if (isWanted) sum = addTally(sum, await runOne(ring, files));
+  const all = filesOf(ring);
+  const named = all.filter((file) => wantedFiles.includes(file));
+  if (asked.length === 0 || wanted.includes(ring.name)) sum = addTally(sum, await runOne(ring, all));
+  else if (named.length > 0) sum = addTally(sum, await runOne(ring, named));
 }
 if (stop.signal.aborted) {
   console.log(`stopped by ${stop.signal.reason}`);
