@@ -208,6 +208,33 @@ export const Errno = v.strictObject({ errno: v.picklist([0, -1]), msg: text, dat
 export const listOf = <S extends v.GenericSchema>(items: S) =>
   v.strictObject({ items: v.array(items), next: orNull(text) });
 
+/** How one signs in, beside tokens: what a page needs to send people to the provider; null: there is none. */
+export const SignInWays = v.strictObject({
+  oidc: orNull(
+    v.strictObject({
+      issuer: text,
+      clientId: text,
+      scopes: text,
+      authorizationEndpoint: v.pipe(text, v.url()),
+    }),
+  ),
+});
+const short = v.pipe(text, v.minLength(1), v.maxLength(4_096));
+/** What a provider sent people back with, and what they were sent with. */
+export const SignInCode = v.strictObject({
+  code: short,
+  verifier: v.pipe(
+    text,
+    v.regex(/^[A-Za-z0-9._~-]{43,128}$/, 'expected 43 to 128 of [A-Za-z0-9._~-] (RFC 7636)'),
+  ),
+  redirectUri: v.pipe(short, v.url('expected a URL')),
+  nonce: v.pipe(text, v.minLength(16), v.maxLength(256)),
+});
+/** A bearer token, good for so many seconds. */
+export const SignedIn = v.strictObject({ token: text, expiresIn: whole });
+/** Where the provider would end its own session. */
+export const SignedOut = v.strictObject({ endSessionEndpoint: orNull(text) });
+
 /** What the OpenAPI document names once and refers to. */
 export const components = {
   ...{ Run: RunView, JobView, Worker: WorkerAnswer, Token, LogPart, Why: WhyAnswer },

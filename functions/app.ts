@@ -8,6 +8,7 @@ import { bodyOf, queryOf } from './body.ts';
 import { type AppDeps, type Env, hasRole } from './deps.ts';
 import { docsPage } from './docs.ts';
 import { health } from './health.ts';
+import { providerOfNow } from './oidc/provider.ts';
 import { openapi } from './openapi.ts';
 import { answerError, problem } from './problem.ts';
 import { pathOf, type Route } from './route.ts';
@@ -23,6 +24,7 @@ import { scheduleRoutes } from './routes/schedule.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { whyRoute } from './routes/why.ts';
+import { signIn, signInPath } from './sign-in.ts';
 import { siteResponse } from './site.ts';
 
 const bodyMax = 1_048_576;
@@ -56,12 +58,25 @@ export function routesOf(forgetToken: (id: string) => void): Route[] {
 }
 
 /** What is open to everybody, besides the site's files. */
-const openPaths = ['/api/v1/health', '/openapi.json', '/docs'];
+const openPaths = [
+  ...['/api/v1/health', '/openapi.json', '/docs', signInPath].map((path) => ({ method: 'GET', path })),
+  ...[
+    { method: 'POST', path: signInPath },
+    { method: 'DELETE', path: signInPath },
+    { method: 'POST', path: `${signInPath}/renew` },
+  ],
+];
 
-/** The HTTP API, for whichever host serves it. Closed by default: open are only health, openapi.json, docs and the site's files. */
+/**
+ * The HTTP API, for whichever host serves it. Closed by default: open are only health, openapi.json, docs, signing in and the site's
+ * files.
+ */
 export function createApp(deps: AppDeps) {
   const app = new Hono<Env>();
-  const authentic = authenticator(deps);
+  const { oidc = async () => null, clock, fetch: ask } = deps;
+  const provider = ask === undefined ? async () => null : providerOfNow(oidc, { clock, fetch: ask });
+  const authentic = authenticator(deps, provider);
+  const people = signIn(deps, provider, { clock, fetch: ask ?? globalThis.fetch });
   const routes = routesOf(authentic.forget);
   const methods = methodsOf(routes);
   let document: Record<string, unknown> | null = null;
@@ -84,6 +99,10 @@ export function createApp(deps: AppDeps) {
     return c.json(document);
   });
   app.get('/docs', (c) => c.html(docsPage(routes)));
+  app.get(signInPath, people.ways);
+  app.post(signInPath, limited, people.byCode);
+  app.post(`${signInPath}/renew`, limited, people.renew);
+  app.delete(signInPath, people.out);
   for (const one of routes)
     app.on(one.method, pathOf(one), allowed(one, authentic), limited, async (c) => {
       c.header('cache-control', 'no-store');
@@ -166,13 +185,12 @@ const limited = bodyLimit({
 
 /** Which methods a path has, for 405; null: there is no such path. */
 function methodsOf(routes: readonly Route[]): (path: string) => string[] | null {
-  const known = [
-    ...openPaths.map((path) => ({ method: 'GET', path })),
-    ...routes.map((one) => ({ method: one.method, path: pathOf(one) })),
-  ].map(({ method, path }) => ({
-    method,
-    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}$`),
-  }));
+  const known = [...openPaths, ...routes.map((one) => ({ method: one.method, path: pathOf(one) }))].map(
+    ({ method, path }) => ({
+      method,
+      pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]+')}$`),
+    }),
+  );
   return (path) => {
     const found = known.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
     if (found.length === 0) return null;

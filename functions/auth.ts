@@ -3,6 +3,8 @@ import type { Role, TokenValue } from '#core/cluster/records.ts';
 import { getToken, putToken, putTokenIfNone } from '#core/cluster/tokens.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { AppDeps, Caller } from './deps.ts';
+import { callerOf } from './oidc/caller-of.ts';
+import type { Provider } from './oidc/provider.ts';
 
 /** SHA-256 is enough: the secret has 256 bits of chance, so there is nothing to guess slowly. */
 export function hashOf(secret: string): string {
@@ -10,6 +12,8 @@ export function hashOf(secret: string): string {
 }
 
 const shape = /^cf_([a-z0-9]{12,64})_([A-Za-z0-9_-]{43})$/;
+/** Three parts of base64url, the first of which is a JSON object: a provider's token. */
+const jwtShape = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
 /** A revoked token works no longer than this on. */
 const cacheMs = 5_000;
 
@@ -51,8 +55,14 @@ export async function takeFirstToken(
   });
 }
 
-/** Finds out who asks. Refusal `unauthorized`, which does not tell what of the token was wrong. */
-export function authenticator({ kv, layout, clock }: Pick<AppDeps, 'kv' | 'layout' | 'clock'>) {
+/**
+ * Finds out who asks, by a token of ours or of the provider. Refusals `unauthorized`, which does not tell what of a token of ours was
+ * wrong, and of the provider's also `token_expired`, `no_role`, `provider_away`.
+ */
+export function authenticator(
+  { kv, layout, clock }: Pick<AppDeps, 'kv' | 'layout' | 'clock'>,
+  providerOfNow: () => Promise<Provider | null> = async () => null,
+) {
   const cache = new Map<string, { value: TokenValue; until: number }>();
 
   async function tokenOf(id: string): Promise<TokenValue | null> {
@@ -66,7 +76,10 @@ export function authenticator({ kv, layout, clock }: Pick<AppDeps, 'kv' | 'layou
 
   return {
     async caller(header: string | undefined): Promise<Caller> {
-      const [, id, secret] = shape.exec(/^Bearer +(\S+)$/i.exec(header ?? '')?.[1] ?? '') ?? [];
+      const text = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1] ?? '';
+      const provider = jwtShape.test(text) ? await providerOfNow() : null;
+      if (provider !== null) return callerOf(await provider.claims(text), provider.settings);
+      const [, id, secret] = shape.exec(text) ?? [];
       const value = id === undefined ? null : await tokenOf(id);
       const right =
         value !== null &&

@@ -1,5 +1,6 @@
 import type { JobStore } from '#core/cluster/job-record.ts';
 import type { Layout } from '#core/cluster/keys.ts';
+import type { OidcSettings } from '#core/cluster/oidc-settings.ts';
 import type { Role } from '#core/cluster/records.ts';
 import { maxSkewMs } from '#core/decide/placement.ts';
 import { Refusal } from '#core/model/refusal.ts';
@@ -45,8 +46,10 @@ export interface AppDeps {
   zone?: string;
   /** Undefined: answers may be long, and are streamed. */
   gateway?: Gateway;
-  /** How channels are reached; undefined: they can't be tried from here. */
+  /** How channels and the provider are reached; undefined: they can't be from here. */
   fetch?: typeof fetch;
+  /** By which provider people sign in, as is set now; undefined, or null: by none. */
+  oidc?: () => Promise<OidcSettings | null>;
 }
 
 /** Who asks, as the token says. */

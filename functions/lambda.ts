@@ -22,11 +22,11 @@ const logger = pino({ level: CRONFLEET_LOG_LEVEL }, pino.destination({ dest: 1, 
 events.on((event) => logEvent(logger, event));
 
 const folder = join(tmpdir(), 'cronfleet');
-const { kv, history, layout } = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
+const { kv, history, layout, oidc } = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
 const skew = clockSkew({ history, clock });
 const app = createApp({
   ...{ kv, history, layout, clock, ids, events, version, fetch: globalThis.fetch },
-  ...{ gateway: lambdaGateway, skewMs: skew.ms },
+  ...{ gateway: lambdaGateway, skewMs: skew.ms, oidc },
 });
 const answer = gatewayHandler(app);
 

@@ -1,8 +1,9 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import * as v from 'valibot';
 import { Job } from '#core/model/job.ts';
-import { components } from './answers.ts';
+import { components, SignedIn, SignedOut, SignInCode, SignInWays } from './answers.ts';
 import { pathOf, problemStatuses, type Route } from './route.ts';
+import { signInPath } from './sign-in.ts';
 
 type Json = Record<string, unknown>;
 
@@ -171,9 +172,60 @@ const health = {
   },
 };
 
+/** One of the open ways to sign in by a provider. */
+const open = (
+  operationId: string,
+  summary: string,
+  {
+    answer,
+    body,
+    problems,
+  }: { answer: v.GenericSchema; body?: v.GenericSchema; problems: readonly number[] },
+) => ({
+  ...{ operationId, tags: ['sign-in'], summary, description: 'Open.', security: [], parameters: [] },
+  ...(body === undefined
+    ? {}
+    : {
+        requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } },
+      }),
+  responses: {
+    200: { description: 'As asked', content: { 'application/json': { schema: schemaOf(answer, 'output') } } },
+    ...Object.fromEntries(
+      problems.map((status) => [
+        status,
+        { description: whyOpen[status] ?? why[status], content: problemContent },
+      ]),
+    ),
+  },
+});
+const whyOpen: Record<number, string> = {
+  401: 'The provider refuses, or the session is over: sign in again',
+  403: 'Known, and without a role here; or asked for by a page of another site',
+  404: 'There is no provider here',
+  503: 'The provider does not answer, or the settings are not what it knows',
+};
+const asked = [400, 401, 403, 404, 413, 415, 421, 422, 500, 503];
+const signInPaths = {
+  [signInPath]: {
+    get: open('getSignIn', 'How one signs in here, beside tokens', {
+      answer: SignInWays,
+      problems: [421, 500, 503],
+    }),
+    post: open('postSignIn', 'Sign in by the code that a provider gave', {
+      ...{ body: SignInCode, answer: SignedIn, problems: asked },
+    }),
+    delete: open('deleteSignIn', 'Sign out', { answer: SignedOut, problems: [403, 404, 421, 500, 503] }),
+  },
+  [`${signInPath}/renew`]: {
+    post: open('postSignInRenew', 'Another token for the session that the cookie names', {
+      ...{ answer: SignedIn, problems: [401, 403, 404, 413, 421, 500, 503] },
+    }),
+  },
+};
+
 /** The OpenAPI 3.1 document of the routes, made from the schemas that judge the requests. */
 export function openapi(routes: readonly Route[], version: string): Json {
-  const paths: Record<string, Json> = { '/api/v1/health': health };
+  const paths: Record<string, Json> = { '/api/v1/health': health, ...signInPaths };
   for (const route of routes) {
     const path = pathOf(route).replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };

@@ -7,9 +7,13 @@ import { KvError } from '#core/ports/kv.ts';
 /** Which status a refusal's code means; what is not named here is a value that is not valid (422). */
 const statuses: Record<string, ContentfulStatusCode> = {
   unauthorized: 401,
+  token_expired: 401,
+  sign_in_refused: 401,
   forbidden: 403,
+  no_role: 403,
   host_refused: 421,
   route_not_found: 404,
+  sign_in_off: 404,
   job_not_found: 404,
   run_not_found: 404,
   worker_not_found: 404,
@@ -41,6 +45,8 @@ const statuses: Record<string, ContentfulStatusCode> = {
   store_credential_refused: 503,
   settings_invalid: 503,
   settings_unreadable: 503,
+  provider_away: 503,
+  provider_refused: 503,
   log_too_large: 413,
 };
 

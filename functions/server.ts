@@ -52,7 +52,7 @@ export async function startServer(
   const app = createApp({
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
     ...(host.site === null ? {} : { site: host.site }),
-    ...{ skewMs: reference.skewMs, fetch: globalThis.fetch },
+    ...{ skewMs: reference.skewMs, fetch: globalThis.fetch, oidc: async () => settings.oidc },
   });
   const port = listener(settings.listen);
   const url = await port.listen(app.fetch);

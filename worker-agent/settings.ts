@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
+import {
+  forOidc,
+  type OidcPart,
+  type OidcSettings,
+  oidcLacks,
+  oidcNames,
+  oidcOf,
+  oidcParts,
+} from '#core/cluster/oidc-settings.ts';
 import { namePattern } from '#core/model/ids.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 
@@ -16,6 +25,8 @@ export interface Settings {
   /** The agent's port for Prometheus, on loopback; null: none. */
   metrics: number | null;
   logLevel: string;
+  /** By which provider people sign in; null: by tokens alone. */
+  oidc: OidcSettings | null;
 }
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -47,6 +58,7 @@ const readers = {
     read: readPort,
   },
   'log-level': { value: 'LEVEL', help: `${logLevels.join(', ')} (info)`, read: readLevel },
+  ...forOidc(oidcReader),
 } as const;
 
 export const settingNames = Object.keys(readers) as (keyof typeof readers)[];
@@ -114,6 +126,15 @@ function readPort(text: string): number {
 function readLevel(text: string): string {
   if (!(logLevels as readonly string[]).includes(text)) throw new Expected(`one of ${logLevels.join(', ')}`);
   return text;
+}
+
+function oidcReader(name: OidcPart) {
+  const { value, help, expected, test } = oidcParts[name];
+  const read = (text: string): string => {
+    if (!test(text)) throw new Expected(expected);
+    return text;
+  };
+  return { value, help, read };
 }
 
 type Texts = Partial<Record<string, { text: string; from: string }>>;
@@ -215,6 +236,11 @@ export function readSettings(
       return otherwise;
     }
   }
+  const oidcTexts = forOidc((name) => take(name, null));
+  // What is not valid is named already, and is not missing.
+  if (oidcNames.every((name) => texts[name] === undefined || oidcTexts[name] !== null))
+    for (const { name, message } of oidcLacks(oidcTexts))
+      mistakes.push({ path: name, message: `--${name} ${message}` });
   const settings: Settings = {
     data: take('data', '.cronfleet'),
     listen: take('listen', { host: '127.0.0.1', port: 8787 }),
@@ -225,12 +251,13 @@ export function readSettings(
     capacity: take('capacity', 100),
     metrics: take('metrics', null),
     logLevel: take('log-level', 'info'),
+    oidc: oidcOf(oidcTexts),
   };
   if (mistakes.length > 0)
     throw new Refusal('settings_invalid', mistakes.map(({ message }) => message).join('\n'), {
       errors: mistakes,
     });
-  for (const part of [settings.listen, settings.labels]) Object.freeze(part);
+  for (const part of [settings.listen, settings.labels, settings.oidc]) Object.freeze(part);
   return Object.freeze(settings);
 }
 

@@ -91,6 +91,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
     ...(host.site === null ? {} : { site: host.site }),
     ...{ zone: Intl.DateTimeFormat().resolvedOptions().timeZone, fetch: globalThis.fetch },
+    oidc: async () => settings.oidc,
     skewMs: reference.skewMs,
     ...(port.hosts === null ? {} : { allowedHosts: port.hosts }),
   });

@@ -1,7 +1,8 @@
+import { forOidc, type OidcTexts, oidcLacks, oidcParts } from '#core/cluster/oidc-settings.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 
 /** What functions in the cloud are told, by parameters of these names below one path. */
-export interface CloudSettings {
+export interface CloudSettings extends OidcTexts {
   kv: string;
   history: string;
   /** PEM text: the authority that signed etcd's certificate, and the client's own certificate and key. */
@@ -13,7 +14,7 @@ export interface CloudSettings {
 }
 
 interface Expectation {
-  shape: RegExp;
+  shape: { test(text: string): boolean };
   expected: string;
   needed: boolean;
 }
@@ -28,6 +29,7 @@ const expectations: Record<keyof CloudSettings, Expectation> = {
   'kv-cert': { shape: pem, expected: 'a certificate in PEM', needed: false },
   'kv-key': { shape: pem, expected: 'a private key in PEM', needed: false },
   'first-token': { shape: /^cf_[a-z0-9]{12,64}_[A-Za-z0-9_-]{43}$/, expected: 'cf_ID_SECRET', needed: false },
+  ...forOidc((name) => ({ shape: oidcParts[name], expected: oidcParts[name].expected, needed: false })),
 };
 
 /** What stands in Parameter Store where nothing is meant: it takes no empty value. */
@@ -56,6 +58,9 @@ export function readCloudSettings(
   ) as unknown as CloudSettings;
   if ((read['kv-cert'] === null) !== (read['kv-key'] === null))
     mistakes.push({ path: 'kv-cert', message: `${path}/kv-cert and kv-key come together` });
+  if (!mistakes.some(({ path: wrong }) => wrong.startsWith('oidc-')))
+    for (const { name, message } of oidcLacks(read))
+      mistakes.push({ path: name, message: `${path}/${name} ${message}` });
   if (mistakes.length > 0) {
     const strange = Object.keys(found).filter((name) => !Object.hasOwn(expectations, name));
     const besides = strange.length === 0 ? '' : `; ${strange.join(', ')} is not a setting`;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { oidcOf } from '#core/cluster/oidc-settings.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
@@ -24,7 +25,7 @@ export interface CloudHost {
   events: Events;
 }
 
-/** Both stores as the settings of now say. Nothing is read, loaded or opened before it is needed. */
+/** Both stores, and who says who people are, as the settings of now say. Nothing is read, loaded or opened before it is needed. */
 export function cloudStores({ path, folder, clock, ids, events }: CloudHost) {
   const layout = layoutOf();
   const settings = settingsOfNow({
@@ -57,7 +58,8 @@ export function cloudStores({ path, folder, clock, ids, events }: CloudHost) {
     urlAgain: () => settings.again().then(({ history }) => history),
     open: (url) => openHistory(url, clock),
   });
-  return { layout, kv: unaryKv(useKv), history: unaryHistory(useHistory) };
+  const oidc = () => settings.now().then(oidcOf);
+  return { layout, kv: unaryKv(useKv), history: unaryHistory(useHistory), oidc };
 }
 
 /** etcd's URL names files. They are named by what they hold, so a certificate that was renewed is another URL, and another client. */

@@ -23,6 +23,14 @@ export function makeSettings(ours: {
     set('kv-cert', new sst.Secret('KvCert', none).value),
     set('kv-key', new sst.Secret('KvKey', none).value),
     set('first-token', firstToken()),
+    // Whoever signs people in by a provider sets at least the first three.
+    set('oidc-issuer', new sst.Secret('OidcIssuer', none).value),
+    set('oidc-client', new sst.Secret('OidcClient', none).value),
+    set('oidc-roles', new sst.Secret('OidcRoles', none).value),
+    set('oidc-client-secret', new sst.Secret('OidcClientSecret', none).value),
+    set('oidc-audience', new sst.Secret('OidcAudience', none).value),
+    set('oidc-groups-claim', new sst.Secret('OidcGroupsClaim', none).value),
+    set('oidc-scopes', new sst.Secret('OidcScopes', none).value),
   ];
   return { path, parameters };
 }

@@ -15,6 +15,7 @@ const suites = {
   past: () => import('#test/api/past.test.ts'),
   roles: () => import('#test/api/roles.test.ts'),
   runs: () => import('#test/api/runs.test.ts'),
+  'sign-in': () => import('#test/api/sign-in.test.ts'),
 };
 /** What needs a host that streams and hands bytes over as they came. */
 const notHere = ['plain-host'];

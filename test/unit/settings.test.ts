@@ -30,6 +30,7 @@ it('takes flags before variables before the file before what is so anyway', () =
     capacity: 3,
     metrics: null,
     logLevel: 'info',
+    oidc: null,
   });
 });
 
@@ -90,4 +91,84 @@ it('tells all mistakes at once, each with where it stands, its value and what wa
 it('refuses a file that was named and is not there, or is no list of settings', () => {
   assert.throws(() => readSettings({}, {}, join(dir, 'none')), /none: is not there/);
   assert.throws(() => readSettings({}, {}, file('- a\n')), /expected settings/);
+});
+
+const provider = {
+  ...{ 'oidc-issuer': 'https://id.example.com/realm', 'oidc-client': 'cronfleet', 'oidc-roles': 'ops=admin' },
+};
+
+it('reads who says who people are, and what their groups may', () => {
+  const config = file(
+    'oidc-issuer: https://id.example.com/realm\noidc-client: cronfleet\noidc-roles: {ops: admin, dev: editor:web+batch, "*": viewer}\n',
+  );
+  const { oidc } = readSettings({ 'oidc-scopes': 'openid offline_access' }, {}, config);
+  assert.deepEqual(oidc, {
+    ...{ issuer: 'https://id.example.com/realm', clientId: 'cronfleet', clientSecret: null, audience: null },
+    ...{ groupsClaim: 'groups', scopes: 'openid offline_access' },
+    roles: [
+      { group: 'ops', role: 'admin', groups: null },
+      { group: 'dev', role: 'editor', groups: ['web', 'batch'] },
+      { group: '*', role: 'viewer', groups: null },
+    ],
+  });
+  assert.ok(Object.isFrozen(oidc));
+});
+
+it('takes groups by whatever name a directory gives them', () => {
+  const text = '"CN=ops,OU=it"=admin, "CN=dev"=editor, a b : c=viewer:x ,https://e.com/g=operator,';
+  const { oidc } = readSettings({ ...provider, 'oidc-roles': text }, {}, empty);
+  assert.deepEqual(
+    oidc?.roles.map(({ group, role, groups }) => [group, role, groups]),
+    [
+      ['CN=ops,OU=it', 'admin', null],
+      ['CN=dev', 'editor', null],
+      ['a b : c', 'viewer', ['x']],
+      ['https://e.com/g', 'operator', null],
+    ],
+  );
+});
+
+it('names every setting of a provider that is wrong, and each that is missing beside others', () => {
+  const says = (flags: Record<string, string>) => {
+    try {
+      return JSON.stringify(readSettings(flags, {}, empty).oidc);
+    } catch (error) {
+      return (error as Refusal).message;
+    }
+  };
+  assert.match(
+    says({ 'oidc-audience': 'x' }),
+    /--oidc-issuer is missing beside oidc-audience.*\n--oidc-client is.*\n--oidc-roles is/,
+  );
+  for (const roles of [
+    'ops',
+    'ops=',
+    '=admin',
+    'ops=chief',
+    'ops=admin;dev=viewer',
+    'dev=editor:',
+    'dev=editor:we b',
+    'dev=editor:-x',
+    '"ops=admin',
+  ])
+    assert.match(
+      says({ ...provider, 'oidc-roles': roles }),
+      /--oidc-roles: .* is not valid; expected GROUP=ROLE/,
+      roles,
+    );
+  for (const issuer of [
+    'id.example.com',
+    'http://id.example.com',
+    'https://u@id.example.com',
+    'https://id.example.com?x',
+    'https://id.example.com#',
+    'ftp://127.0.0.1',
+  ])
+    assert.match(
+      says({ ...provider, 'oidc-issuer': issuer }),
+      /--oidc-issuer: .* is not valid; expected https/,
+      issuer,
+    );
+  assert.match(says({ ...provider, 'oidc-issuer': 'http://127.0.0.1:8080/x' }), /127/);
+  assert.match(says({ ...provider, 'oidc-scopes': 'profile' }), /openid among them/);
 });

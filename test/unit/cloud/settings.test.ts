@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { forOidc, oidcOf } from '#core/cluster/oidc-settings.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event } from '#core/ports/events.ts';
@@ -13,7 +14,9 @@ const good = { kv: 'etcd://10.0.0.1:2379', history: 'mongodb+srv://u:hush@x.mong
 describe('settings by parameters', () => {
   it('are read with what is not there as null, and `none` is not there', () => {
     const read = readCloudSettings(path, { ...good, 'kv-ca': 'none', 'first-token': ' none\n' });
-    assert.deepEqual(read, { ...good, 'kv-ca': null, 'kv-cert': null, 'kv-key': null, 'first-token': null });
+    const { 'kv-ca': ca, 'kv-cert': cert, 'kv-key': key, 'first-token': first, ...others } = read;
+    assert.deepEqual([ca, cert, key, first], [null, null, null, null]);
+    assert.deepEqual(others, { ...good, ...forOidc(() => null) });
     assert.ok(Object.isFrozen(read));
   });
 
@@ -38,6 +41,47 @@ describe('settings by parameters', () => {
     );
     const cert = '-----BEGIN CERTIFICATE-----\nx';
     assert.throws(() => readCloudSettings(path, { ...good, 'kv-cert': cert }), /come together/);
+  });
+});
+
+describe('settings of a provider by parameters', () => {
+  const oidc = {
+    ...{ 'oidc-issuer': 'https://id.example.com', 'oidc-client': 'cronfleet', 'oidc-roles': 'ops=admin' },
+  };
+  it('are what a server is told by flags of the same names', () => {
+    const read = readCloudSettings(path, { ...good, ...oidc, 'oidc-client-secret': 'hush' });
+    assert.deepEqual(oidcOf(read), {
+      ...{ issuer: 'https://id.example.com', clientId: 'cronfleet', clientSecret: 'hush', audience: null },
+      ...{ groupsClaim: 'groups', scopes: 'openid profile email' },
+      roles: [{ group: 'ops', role: 'admin', groups: null }],
+    });
+    assert.equal(oidcOf(readCloudSettings(path, good)), null);
+  });
+  it('that are wrong or missing are named like the others', () => {
+    const { 'oidc-client': _, ...without } = oidc;
+    const says = (found: Record<string, string>) => {
+      try {
+        return JSON.stringify(readCloudSettings(path, { ...good, ...found }));
+      } catch (error) {
+        return (error as Refusal).message;
+      }
+    };
+    assert.match(
+      says(without),
+      /test\/oidc-client is missing beside oidc-issuer, oidc-roles; expected the id/,
+    );
+    const wrong = says({
+      ...without,
+      'oidc-issuer': 'http://id.example.com',
+      'oidc-roles': 'ops=chief',
+      kv: 'x',
+    });
+    for (const part of [
+      /test\/kv is not valid/,
+      /oidc-issuer is not valid; expected https/,
+      /oidc-roles is not valid/,
+    ])
+      assert.match(wrong, part);
   });
 });
 

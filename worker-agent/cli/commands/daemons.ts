@@ -1,3 +1,4 @@
+import { oidcNames } from '#core/cluster/oidc-settings.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { siteFrom } from '#functions/site.ts';
 import { serviceManager } from '../../service-manager.ts';
@@ -138,7 +139,7 @@ export const daemons: readonly Command[] = [
         'cronfleet server --kv etcd://10.0.0.1:2379 --history mongodb://10.0.0.2/cron --listen 0.0.0.0:8787',
     },
     {
-      names: ['kv', 'history', 'listen', 'log-level'],
+      names: ['kv', 'history', 'listen', 'log-level', ...oidcNames],
       farewell: '',
       async start(settings, { terminal }) {
         const { startServer } = await import('#functions/server.ts');
