@@ -1,6 +1,7 @@
 import type { Job } from '#core/model/job.ts';
 import type { Run as StoredRun } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
+import type { Session } from './session.ts';
 
 type Shown<T, K extends keyof T> = Omit<T, K> & { [P in K]: string | null };
 /** What the API answers: times are ISO texts there. */
@@ -52,16 +53,46 @@ export class Problem extends Error {
   }
 }
 
-/** Calls the API with this browser's token; `unauthorized` is told when that does not stand any more. */
-export function client(token: string, unauthorized: () => void) {
+async function problemOf(response: Response): Promise<Problem> {
+  const { code, detail, errors } = await response.json().catch(() => ({
+    code: 'unknown',
+    detail: `The server answered HTTP ${response.status}.`,
+    errors: [],
+  }));
+  return new Problem(response.status, code, detail, errors ?? []);
+}
+
+/** Asks the API as nobody yet. */
+export async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const sent = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const response = await fetch(`/api/v1${path}`, { method, ...(body === undefined ? {} : sent) });
+  if (!response.ok) throw await problemOf(response);
+  return (await response.json()) as T;
+}
+
+/** Calls the API as whoever's session it is; `unauthorized` is told when that is over. */
+export function client(session: Session, unauthorized: () => void) {
   async function refused(response: Response): Promise<Problem> {
     if (response.status === 401) unauthorized();
-    const { code, detail, errors } = await response.json().catch(() => ({
-      code: 'unknown',
-      detail: `The server answered HTTP ${response.status}.`,
-      errors: [],
-    }));
-    return new Problem(response.status, code, detail, errors ?? []);
+    return await problemOf(response);
+  }
+
+  async function send(path: string, { headers, ...init }: RequestInit): Promise<Response> {
+    const once = async () => {
+      const token = await session.token();
+      return await fetch(`/api/v1${path}`, {
+        ...init,
+        headers: { ...headers, authorization: `Bearer ${token}` },
+      });
+    };
+    try {
+      const response = await once();
+      return response.status === 401 && (await session.another()) ? await once() : response;
+    } catch (error) {
+      // There is no token any more to ask with.
+      if (error instanceof Problem && error.status === 401) unauthorized();
+      throw error;
+    }
   }
 
   async function call<T>(
@@ -70,13 +101,9 @@ export function client(token: string, unauthorized: () => void) {
     how: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal } = {},
   ): Promise<T> {
     const { body, headers = {}, signal } = how;
-    const response = await fetch(`/api/v1${path}`, {
+    const response = await send(path, {
       method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -97,8 +124,7 @@ export function client(token: string, unauthorized: () => void) {
 
   /** Saves what a path answers as text under a file name; a link could not carry the token. */
   async function download(path: string, name: string): Promise<void> {
-    const headers = { authorization: `Bearer ${token}`, accept: 'text/plain' };
-    const response = await fetch(`/api/v1${path}`, { headers });
+    const response = await send(path, { headers: { accept: 'text/plain' } });
     // Behind a gateway a long log comes page by page only.
     const body = response.status === 413 ? new Blob(await pages(path)) : null;
     if (body === null && !response.ok) throw await refused(response);

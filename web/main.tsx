@@ -5,48 +5,12 @@ import { type Client, client, type Me } from './api.ts';
 import { JobForm } from './job-form.tsx';
 import { JobPage } from './job-page.tsx';
 import { JobsPage } from './jobs-page.tsx';
-import { Fault, Link, type Shared, useTitle } from './parts.tsx';
+import { Fault, Link, type Shared, textOf, useTitle } from './parts.tsx';
+import { resume } from './provider.ts';
 import { RunPage } from './run-page.tsx';
-import { keepToken, tokenOf } from './session.ts';
+import { type Session, tokenSession } from './session.ts';
+import { SignIn } from './sign-in.tsx';
 import { WorkersPage } from './workers-page.tsx';
-
-function SignIn({ reason, enter }: { reason: string; enter(token: string): void }) {
-  useTitle('');
-  const [token, setToken] = useState('');
-  return (
-    <form
-      class="mx-auto mt-5 narrow"
-      onSubmit={(event) => {
-        event.preventDefault();
-        enter(token.trim());
-      }}
-    >
-      <h1 class="h3">cronfleet</h1>
-      {reason !== '' && (
-        <div class="alert alert-warning" role="alert">
-          {reason}
-        </div>
-      )}
-      <label class="form-label" for="token">
-        Token
-      </label>
-      <input
-        id="token"
-        class="form-control mb-2"
-        type="password"
-        value={token}
-        onInput={(event) => setToken(event.currentTarget.value)}
-      />
-      <p class="form-text">
-        The link that the server prints at its start signs you in. A token:{' '}
-        <code>npm run -s cli -- token create NAME --role admin</code>
-      </p>
-      <button type="submit" class="btn btn-primary">
-        Sign in
-      </button>
-    </form>
-  );
-}
 
 /** The page that a path names. */
 function Page({ path, ...shared }: Shared & { path: string }) {
@@ -130,37 +94,56 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
 }
 
 function Site() {
-  const [token, setToken] = useState(() => tokenOf(location, history));
+  const [session, setSession] = useState(() => tokenSession(location, history));
+  const [starting, setStarting] = useState(session === null);
   const [reason, setReason] = useState('');
-  const queries = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry: 1 } } }), [token]);
+  const [elsewhere, setElsewhere] = useState<string | null>(null);
+  const queries = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry: 1 } } }), [session]);
   useEffect(() => {
     // The link of a new start, opened in a tab that is here already, changes no more than the fragment.
-    const linked = () => setToken(tokenOf(location, history));
+    const linked = () => {
+      const given = tokenSession(location, history);
+      if (given !== null) setSession(given);
+    };
     addEventListener('hashchange', linked);
     return () => removeEventListener('hashchange', linked);
   }, []);
+  useEffect(() => {
+    if (session !== null) return;
+    resume()
+      .then(setSession, (error) => setReason(textOf(error)))
+      .finally(() => setStarting(false));
+  }, []);
   const leave = (why: string) => {
-    keepToken(null);
     setReason(why);
-    setToken(null);
+    setElsewhere(null);
+    setSession(null);
   };
   const api = useMemo(
-    () => client(token ?? '', () => leave('That token does not stand (any more).')),
-    [token],
+    () =>
+      session === null
+        ? null
+        : client(session, () => {
+            session.forget();
+            leave('You are not signed in any more: the token or the session is over.');
+          }),
+    [session],
   );
-  if (token === null)
+  const signOut = (from: Session) => {
+    leave('');
+    from.end().then(setElsewhere, (error) => setReason(textOf(error)));
+  };
+  if (starting)
     return (
-      <SignIn
-        reason={reason}
-        enter={(given) => {
-          keepToken(given);
-          setToken(given);
-        }}
-      />
+      <p class="mx-auto mt-5 narrow" role="status">
+        Signing in …
+      </p>
     );
+  if (session === null || api === null)
+    return <SignIn reason={reason} elsewhere={elsewhere} enter={setSession} />;
   return (
     <QueryClientProvider client={queries}>
-      <Signed api={api} signOut={() => leave('')} />
+      <Signed api={api} signOut={() => signOut(session)} />
     </QueryClientProvider>
   );
 }

@@ -86,11 +86,13 @@ export function Link({
   );
 }
 
+export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 export function Fault({ error }: { error: unknown }) {
   if (error === null || error === undefined) return null;
   return (
     <div class="alert alert-danger" role="alert">
-      {error instanceof Error ? error.message : String(error)}
+      {textOf(error)}
     </div>
   );
 }

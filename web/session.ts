@@ -1,16 +1,40 @@
+/** How the pages prove who asks. */
+export interface Session {
+  /** The token for the next request. */
+  token(): Promise<string>;
+  /** After one was refused: whether there is another one by now. */
+  another(): Promise<boolean>;
+  /** Has this browser not come back with what was refused. */
+  forget(): void;
+  /** Ends it; gives where the provider would end its own session. */
+  end(): Promise<string | null>;
+}
+
 const key = 'cronfleet.token';
 
-/** The token of this browser: taken from the fragment of a link that `cronfleet up` prints, and out of the address bar at once. */
-export function tokenOf(location: Location, history: History): string | null {
+/** By the token of this browser: taken from the fragment of a link that `cronfleet up` prints, and out of the address bar at once. */
+export function tokenSession(location: Location, history: History): Session | null {
   const given = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (given !== undefined) {
     localStorage.setItem(key, given);
     history.replaceState(null, '', location.pathname + location.search);
   }
-  return localStorage.getItem(key);
+  const token = localStorage.getItem(key);
+  return token === null ? null : sessionOf(token);
 }
 
-export function keepToken(token: string | null): void {
-  if (token === null) localStorage.removeItem(key);
-  else localStorage.setItem(key, token);
+/** By a token that somebody typed. */
+export function enterToken(token: string): Session {
+  localStorage.setItem(key, token);
+  return sessionOf(token);
 }
+
+const sessionOf = (token: string): Session => ({
+  token: async () => token,
+  another: async () => false,
+  forget: () => localStorage.removeItem(key),
+  async end() {
+    localStorage.removeItem(key);
+    return null;
+  },
+});
