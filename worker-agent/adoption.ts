@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 import { type Batcher, batcher, type Piece } from '#core/cluster/batch.ts';
 import { adopt } from '#core/cluster/finish.ts';
-import { splitKey } from '#core/cluster/keys.ts';
-import { decode, type KillValue, RunningValue } from '#core/cluster/records.ts';
+import { readRunning } from '#core/cluster/read-key.ts';
+import type { KillValue, RunningValue } from '#core/cluster/records.ts';
 import { stillRegistered } from '#core/cluster/registration.ts';
 import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
@@ -191,14 +191,12 @@ export function createAdoption(
      * nothing; an attempt that waits for nobody is inherited.
      */
     async found(entry: Entry): Promise<void> {
-      const key = splitKey(layout.running, entry.key);
-      const [lane, run] = key?.rest ?? [];
-      const read = decode(RunningValue, entry);
+      const at = readRunning(layout, entry);
       const incarnation = presence.incarnation();
-      if (key === null || lane === undefined || run === undefined || !read.ok || incarnation === null) return;
-      const at = { entry, job: key.job, lane, run, value: read.value };
+      // The keeper names what can't be read.
+      if (!at.ok || incarnation === null) return;
       if (at.value.worker !== settings.id) await keeper.inherit(at);
-      else if (!runs.knows(run)) await takeUp(at, { batch: deps.keeps, incarnation });
+      else if (!runs.knows(at.run)) await takeUp(at, { batch: deps.keeps, incarnation });
     },
   };
 }

@@ -1,7 +1,8 @@
 import type { Batcher, PieceResult } from '#core/cluster/batch.ts';
 import { adopt, closeDead, type Following, type RunBasis } from '#core/cluster/finish.ts';
-import { oneLane, splitKey } from '#core/cluster/keys.ts';
-import { CursorValue, decode, OwedValue, RunningValue } from '#core/cluster/records.ts';
+import { oneLane } from '#core/cluster/keys.ts';
+import { type Running, readCursor, readOwed, readRunning } from '#core/cluster/read-key.ts';
+import type { RunningValue } from '#core/cluster/records.ts';
 import { nextAttempt } from '#core/decide/outcome.ts';
 import { fits, hashOf } from '#core/decide/placement.ts';
 import { durationMs } from '#core/model/duration.ts';
@@ -21,13 +22,7 @@ const pageSize = 500;
 const settledMs = 5_000;
 
 /** A running key, read. */
-export interface HeldRun {
-  entry: Entry;
-  job: JobId;
-  lane: string;
-  run: RunId;
-  value: RunningValue;
-}
+export type HeldRun = Running & { entry: Entry };
 
 /** Looks after what dead workers, ended jobs and an absent History have left in the store. Only keepers read all of running/. */
 export function createKeeper(
@@ -58,16 +53,9 @@ export function createKeeper(
   /** Every running key that can be read; the others are named and passed over. */
   async function* held(): AsyncGenerator<HeldRun> {
     for await (const entry of pages(layout.running)) {
-      const key = splitKey(layout.running, entry.key);
-      const [lane, run] = key?.rest ?? [];
-      const read = decode(RunningValue, entry);
-      if (key === null || lane === undefined || run === undefined || !read.ok)
-        events.emit({
-          type: 'key.invalid',
-          key: entry.key,
-          problem: read.ok ? 'is not running/GROUP/NAME/LANE/RUN' : read.problem,
-        });
-      else yield { entry, job: key.job, lane, run, value: read.value };
+      const read = readRunning(layout, entry);
+      if (read.ok) yield read;
+      else events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
     }
   }
 
@@ -310,11 +298,11 @@ export function createKeeper(
   }
 
   /** Gives records that the store owes to History, of those that `which` names, to the spool once more. */
-  async function handOn(which: (owed: OwedValue) => boolean): Promise<void> {
+  async function handOn(which: (owed: { at: number; by: string }) => boolean): Promise<void> {
     for await (const entry of pages(layout.owed)) {
-      const read = decode(OwedValue, entry);
+      const read = readOwed(layout, entry);
       if (!read.ok) events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
-      else if (which(read.value)) await runs.owe([read.value.run as unknown as Run]);
+      else if (which(read)) await runs.owe([read.run]);
     }
   }
 
@@ -344,19 +332,16 @@ export function createKeeper(
   }
 
   async function forgetKills(now: number): Promise<void> {
-    for (const [run, { value, mod }] of [...mirror.kills]) {
-      const { group, name } = parseRunId(run);
-      if (now > value.expiresAt) await remove(layout.kill(run), `${group}/${name}`, mod);
-    }
+    for (const [run, { job, value, mod }] of [...mirror.kills])
+      if (now > value.expiresAt) await remove(layout.kill(run), job, mod);
   }
 
   /** A cursor outlives its job by a day: were it gone at once, a job made anew could run an instant again. */
   async function forgetCursors(now: number): Promise<void> {
     for await (const entry of pages(layout.cursors)) {
-      const key = splitKey(layout.cursors, entry.key);
-      if (key === null || mirror.jobs.has(key.job)) continue;
-      const read = decode(CursorValue, entry);
-      if (read.ok && now - read.value.instant > dayMs) await remove(entry.key, key.job, entry.mod);
+      const read = readCursor(layout, entry);
+      if (read.ok && !mirror.jobs.has(read.job) && now - read.value.instant > dayMs)
+        await remove(entry.key, read.job, entry.mod);
     }
   }
 

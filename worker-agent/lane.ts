@@ -14,6 +14,8 @@ export interface Lane {
   cursorMod: Revision;
   /** Whether cursor and cursorMod are as the store last showed them. */
   loaded: boolean;
+  /** mod revision of a cursor that can't be read, as it was told of; null: there is none such. */
+  unreadable: Revision | null;
   /** A transaction about it is under way. */
   busy: boolean;
   /** The first instant that is held back (overlap: queue, replace; no free slot). */

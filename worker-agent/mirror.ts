@@ -1,5 +1,5 @@
-import { splitKey } from '#core/cluster/keys.ts';
-import { DrainValue, decode, JobValue, KillValue, OrderValue, WorkerValue } from '#core/cluster/records.ts';
+import { readJob, readKill, readOrder, readWorker } from '#core/cluster/read-key.ts';
+import { DrainValue, decode, type KillValue, type OrderValue } from '#core/cluster/records.ts';
 import { hashOf } from '#core/decide/placement.ts';
 import type { JobId, RunId } from '#core/model/ids.ts';
 import type { JobRecord } from '#core/model/job.ts';
@@ -46,70 +46,75 @@ export function createMirror({ kv, layout, events }: Pick<AgentDeps, 'kv' | 'lay
   const workers = new Map<string, MirroredWorker>();
   const drains = new Set<string>();
   const orders = new Map<string, MirroredOrder>();
-  const kills = new Map<RunId, { value: KillValue; mod: Revision }>();
+  const kills = new Map<RunId, { job: JobId; value: KillValue; mod: Revision }>();
   let revision: Revision = '0';
 
   const invalid = (key: string, problem: string) => events.emit({ type: 'key.invalid', key, problem });
 
   /** Each kind of key: what putting and deleting one does to the maps, and the name by which it is told. */
   function jobPut(entry: Entry): JobId | null {
-    const key = splitKey(layout.jobs, entry.key);
-    const read = decode(JobValue, entry);
-    if (key === null || !read.ok) {
-      invalid(entry.key, read.ok ? 'is not jobs/GROUP/NAME' : read.problem);
+    const read = readJob(layout, entry);
+    if (!read.ok) {
+      invalid(entry.key, read.problem);
       // A job that can't be read is a job that isn't there: it must not go on from an old copy.
-      return key !== null && jobs.delete(key.job) ? key.job : null;
+      return jobGone(entry.key);
     }
-    const { job } = read.value;
-    const before = jobs.get(key.job);
+    const { job: id, record } = read;
+    const { job } = record;
+    const before = jobs.get(id);
     try {
       const schedule = job.schedule === null ? null : scheduleOf(job);
-      jobs.set(key.job, {
-        id: key.job,
-        record: leanRecord(read.value),
+      jobs.set(id, {
+        id,
+        record: leanRecord(record),
         mod: entry.mod,
         schedule,
-        hash: before?.hash ?? hashOf(key.job),
+        hash: before?.hash ?? hashOf(id),
       });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       invalid(entry.key, error.message);
-      jobs.delete(key.job);
+      jobs.delete(id);
     }
-    return key.job;
+    return id;
+  }
+
+  function jobGone(key: string): JobId | null {
+    const id = key.slice(layout.jobs.length);
+    return jobs.delete(id) ? id : null;
   }
 
   function orderPut(entry: Entry): string | null {
-    const key = splitKey(layout.orders, entry.key);
-    const read = decode(OrderValue, entry);
-    const id = key?.rest[0];
-    if (key === null || id === undefined || !read.ok) {
-      invalid(entry.key, read.ok ? 'is not orders/GROUP/NAME/ID' : read.problem);
+    const read = readOrder(layout, entry);
+    if (!read.ok) {
+      invalid(entry.key, read.problem);
+      orders.delete(entry.key);
       return null;
     }
-    orders.set(entry.key, { job: key.job, id, value: read.value, mod: entry.mod });
+    orders.set(entry.key, { job: read.job, id: read.id, value: read.value, mod: entry.mod });
     return entry.key;
   }
 
   function killPut(entry: Entry): RunId | null {
-    const read = decode(KillValue, entry);
+    const read = readKill(layout, entry);
     if (!read.ok) {
       invalid(entry.key, read.problem);
+      kills.delete(entry.key.slice(layout.kills.length));
       return null;
     }
-    const run = entry.key.slice(layout.kills.length);
-    kills.set(run, { value: read.value, mod: entry.mod });
-    return run;
+    kills.set(read.run, { job: read.job, value: read.value, mod: entry.mod });
+    return read.run;
   }
 
   function workerPut(entry: Entry): string | null {
-    const read = decode(WorkerValue, entry);
+    const read = readWorker(layout, entry);
     if (!read.ok) {
       invalid(entry.key, read.problem);
-      return null;
+      const id = entry.key.slice(layout.workers.length);
+      return workers.delete(id) ? id : null;
     }
-    const id = entry.key.slice(layout.workers.length);
-    workers.set(id, { record: read.value, incarnation: entry.create, hash: hashOf(id) });
+    const { id, record } = read;
+    workers.set(id, { record, incarnation: entry.create, hash: hashOf(id) });
     return id;
   }
 
@@ -181,17 +186,7 @@ export function createMirror({ kv, layout, events }: Pick<AgentDeps, 'kv' | 'lay
       };
       const died: { id: string; incarnation: Revision }[] = [];
       await Promise.all([
-        follow(
-          layout.jobs,
-          stop,
-          jobPut,
-          (key) => {
-            const job = splitKey(layout.jobs, key)?.job;
-            return job !== undefined && jobs.delete(job) ? job : null;
-          },
-          see.jobs,
-          once(),
-        ),
+        follow(layout.jobs, stop, jobPut, jobGone, see.jobs, once()),
         follow(
           layout.workers,
           stop,

@@ -9,7 +9,8 @@ import {
   readLane,
 } from '#core/cluster/claim.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
-import { CursorValue, decode, type OrderValue, RunningValue } from '#core/cluster/records.ts';
+import { readCursor, readRunning } from '#core/cluster/read-key.ts';
+import { type CursorValue, decode, type OrderValue, RunningValue } from '#core/cluster/records.ts';
 import { decideLane, decideUnfit, type Stretch, uncovered, type Verdict } from '#core/decide/due.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { instantText, type JobId, parseJobId, type RunId, runId } from '#core/model/ids.ts';
@@ -49,6 +50,8 @@ export interface PlannerDeps extends AgentDeps {
 
 /** Held lanes are asked again after 1, 2, 4 .. 60 s. */
 const longestWaitMs = 60_000;
+/** How soon it is seen that a cursor which could not be read was mended, or taken away. */
+const unreadableWaitMs = 10_000;
 const pageSize = 1_000;
 
 /**
@@ -190,7 +193,7 @@ export function createPlanner(deps: PlannerDeps) {
       lane.busy = false;
     }
     if (lane.loaded) plan(lane);
-    else wakeIn(lane, times.margin);
+    else wakeIn(lane, lane.unreadable === null ? times.margin : unreadableWaitMs);
   }
 
   /** Takes in what a look or a refusal has shown. */
@@ -202,13 +205,16 @@ export function createPlanner(deps: PlannerDeps) {
   function setCursor(lane: Lane, entry: Entry | null): void {
     lane.loaded = true;
     lane.cursorMod = entry?.mod ?? '0';
-    const read = entry === null ? null : decode(CursorValue, entry);
+    const read = entry === null ? null : readCursor(layout, entry);
     if (read !== null && !read.ok) {
-      events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
-      // A cursor that can't be read can't be moved either: claims compare it, so nothing of this job would be right.
+      if (lane.unreadable !== lane.cursorMod)
+        events.emit({ type: 'key.invalid', key: read.key, problem: read.problem });
+      lane.unreadable = lane.cursorMod;
+      // What it told is not known: whatever is decided without it might have been decided before.
       lane.loaded = false;
       return;
     }
+    lane.unreadable = null;
     lane.cursor = read === null ? null : read.value.instant;
   }
 
@@ -432,16 +438,12 @@ export function createPlanner(deps: PlannerDeps) {
   ): Promise<void> {
     const verdict = verdictOf(lane, job, Math.max(clock.now(), instant));
     if (verdict.do !== 'run') return plan(lane);
-    const of =
-      living[0] === undefined
-        ? ''
-        : `: ${living[0].key.slice(layout.runningLane(lane.job, lane.lane).length)} still lives`;
     const skipped: Stretch = {
       instant: verdict.instant,
       until: verdict.instant,
       count: 1,
       state: 'skipped',
-      reason: `overlap${of}`,
+      reason: `overlap${overlapped(living[0])}`,
     };
     const owed = [...uncovered(verdict), skipped]
       .slice(0, maxOwed)
@@ -461,6 +463,12 @@ export function createPlanner(deps: PlannerDeps) {
       lane.busy = false;
     }
     plan(lane);
+  }
+
+  function overlapped(living: Entry | undefined): string {
+    if (living === undefined) return '';
+    const read = readRunning(layout, living);
+    return read.ok ? `: ${read.run} still lives` : `: ${read.key} stands there and can't be read`;
   }
 
   function claimed(
@@ -531,6 +539,7 @@ export function createPlanner(deps: PlannerDeps) {
         cursor: null,
         cursorMod: '0',
         loaded: false,
+        unreadable: null,
         busy: false,
         held: null,
         waits: 0,
@@ -570,7 +579,7 @@ export function createPlanner(deps: PlannerDeps) {
       for (const entry of page.entries) {
         const at = splitKey(layout.cursors, entry.key);
         const lane = at === null ? undefined : lanes.get(at.job);
-        if (lane !== undefined && at?.rest[0] === lane.lane) setCursor(lane, entry);
+        if (lane !== undefined && entry.key === layout.cursor(lane.job, lane.lane)) setCursor(lane, entry);
       }
       const last = page.entries.at(-1);
       if (!page.more || last === undefined) break;

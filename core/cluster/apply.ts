@@ -61,7 +61,7 @@ async function planApply(
   );
   jobs.forEach((job, at) => {
     const entry = found[at]?.[0];
-    const seen = entry === undefined ? null : decodeJob(entry);
+    const seen = entry === undefined ? null : decodeJob(layout, entry);
     const before = seen?.record.job ?? null;
     const action = before === null ? 'create' : same(before, job) ? 'unchanged' : 'update';
     plan.push({ id: jobId(job.group, job.name), seen, before, after: job, action });

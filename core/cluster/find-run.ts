@@ -16,8 +16,9 @@ import type { JobStore } from './job-record.ts';
 import { getJob } from './jobs.ts';
 import { oneLane } from './keys.ts';
 import { runOfKey, withKill } from './kills.ts';
+import { readKill, readOrder, readOwed, readRunning } from './read-key.ts';
 import { readMany } from './read-many.ts';
-import { decode, KillValue, OrderValue, OwedValue, RunningValue } from './records.ts';
+import type { OrderValue } from './records.ts';
 
 /** An order of which this run has not been taken yet. */
 export interface Untaken {
@@ -58,24 +59,23 @@ export async function findRun(store: JobStore, history: History, id: RunId): Pro
     { key: layout.kill(id) },
   ])) as [Entry[], Entry[], Entry[], Entry[]];
 
-  const key = running && decode(RunningValue, running);
+  const key = running && readRunning(layout, running);
   const known = await history.run(id).catch((error: unknown) => {
     // What lives is to be seen, and killed, while History is away.
     if (key?.ok) return null;
     throw error;
   });
-  const kill = asked && decode(KillValue, asked);
+  const kill = asked && readKill(layout, asked);
   const standing = kill?.ok ? kill.value : null;
   if (known !== null && isTerminal(known.state)) return { run: withKill(known, standing), order: null };
   if (key?.ok) {
     const run = known ?? runOfKey({ run: id, lane, entry: key.entry, value: key.value });
     return { run: withKill(run, standing), order: null };
   }
-  const owing = owed && decode(OwedValue, owed);
-  // A whole Run was put there: the schema only looks at what makes it one.
-  if (owing?.ok) return { run: owing.value.run as unknown as Run, order: null };
+  const owing = owed && readOwed(layout, owed);
+  if (owing?.ok) return { run: owing.run, order: null };
   if (known !== null) return { run: withKill(known, standing), order: null };
-  const read = ordered && decode(OrderValue, ordered);
+  const read = ordered && readOrder(layout, ordered);
   if (!read?.ok || attempt !== 1 || !waits(read.value, instantPart ?? null)) return null;
   const untaken = { job, id: order, value: read.value, mod: read.entry.mod };
   return { run: runOfOrder(id, untaken), order: untaken };

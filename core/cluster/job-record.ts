@@ -4,7 +4,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { Entry, Kv, Revision } from '#core/ports/kv.ts';
 import { instantFields, scheduleOf } from './check-job.ts';
 import { type Layout, oneLane } from './keys.ts';
-import { CursorValue, decode, JobValue } from './records.ts';
+import { readCursor, readJob } from './read-key.ts';
 
 /** What the API's transactions about jobs need. */
 export interface JobStore {
@@ -22,14 +22,14 @@ export interface StoredJob {
 }
 
 /** Refusal `job_unreadable`: what stands under the job's key is not what cronfleet writes. */
-export function decodeJob(entry: Entry): StoredJob {
-  const read = decode(JobValue, entry);
+export function decodeJob(layout: Layout, entry: Entry): StoredJob {
+  const read = readJob(layout, entry);
   if (!read.ok)
     throw new Refusal(
       'job_unreadable',
-      `${read.key}: ${read.problem}; expected a job as cronfleet writes it`,
+      `${read.key}: ${read.problem}; expected a job as cronfleet writes it. Take the key away (etcdctl del ${read.key}) and save the job again`,
     );
-  return { record: read.value, mod: entry.mod };
+  return { record: read.record, mod: entry.mod };
 }
 
 export function notFound(id: JobId): Refusal {
@@ -52,7 +52,7 @@ async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord)
   const { entries } = await kv.range({
     key: layout.cursor(jobId(before.job.group, before.job.name), oneLane),
   });
-  const read = entries[0] === undefined ? null : decode(CursorValue, entries[0]);
+  const read = entries[0] === undefined ? null : readCursor(layout, entries[0]);
   const cursor = read?.ok ? read.value.instant : before.createdAt;
   if (before.floorWhy !== 'created' && cursor < before.floor) return true;
   const newest = scheduleOf(before.job)?.prev(now() + 1) ?? null;

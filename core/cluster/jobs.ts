@@ -5,7 +5,8 @@ import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import { decodeJob, floorAt, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
-import { decode, encodeJob, JobValue } from './records.ts';
+import { readJob } from './read-key.ts';
+import { encodeJob } from './records.ts';
 
 export type { JobStore, StoredJob } from './job-record.ts';
 
@@ -32,7 +33,7 @@ const maxSkips = 8;
 
 export async function getJob({ kv, layout }: JobStore, id: JobId): Promise<StoredJob | null> {
   const { entries } = await kv.range({ key: layout.job(id) });
-  return entries[0] === undefined ? null : decodeJob(entries[0]);
+  return entries[0] === undefined ? null : decodeJob(layout, entries[0]);
 }
 
 /** Jobs in order of their keys, `limit` at a time, from after `after`; keys that can't be read are passed over. */
@@ -47,8 +48,8 @@ export async function pageOfJobs(
     { limit },
   );
   const jobs = entries.flatMap((entry) => {
-    const read = decode(JobValue, entry);
-    return read.ok ? [{ record: read.value, mod: entry.mod }] : [];
+    const read = readJob(layout, entry);
+    return read.ok ? [{ record: read.record, mod: entry.mod }] : [];
   });
   return { jobs, last: entries.at(-1)?.key ?? null, more };
 }
@@ -62,7 +63,7 @@ async function update<T>(
   const key = store.layout.job(id);
   for (let attempt = 1; ; attempt += 1) {
     const { entries, revision } = await store.kv.range({ key });
-    const seen = entries[0] === undefined ? null : decodeJob(entries[0]);
+    const seen = entries[0] === undefined ? null : decodeJob(store.layout, entries[0]);
     const { put, answer } = await change(seen, revision);
     // A write that changes nothing would yet refuse the claims that were judged on what stands.
     if (put !== null && put === seen?.record) return answer;

@@ -4,8 +4,9 @@ import { blankRun, isTerminal, type Kill, type Run } from '#core/model/run.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import type { JobStore } from './job-record.ts';
 import { oneLane } from './keys.ts';
+import { readRunning } from './read-key.ts';
 import { readMany } from './read-many.ts';
-import { decode, KillValue, RunningValue } from './records.ts';
+import { decode, KillValue, type RunningValue } from './records.ts';
 
 /** A kill that nobody has carried out is forgotten after a day. */
 const killExpiresMs = 86_400_000;
@@ -103,11 +104,10 @@ export async function livingRunsOf({ kv, layout }: JobStore, jobs: readonly JobI
     jobs.map((job) => prefixRange(layout.runningJob(job))),
     mostLiving,
   );
-  return found.map((entries, at) =>
+  return found.map((entries) =>
     entries.flatMap((entry) => {
-      const [lane = oneLane, run = ''] = entry.key.slice(layout.runningJob(jobs[at] ?? '').length).split('/');
-      const read = decode(RunningValue, entry);
-      return read.ok ? [{ run, lane, entry, value: read.value }] : [];
+      const read = readRunning(layout, entry);
+      return read.ok ? [read] : [];
     }),
   );
 }

@@ -7,11 +7,13 @@ import type { Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
 import type { History } from '#core/ports/history.ts';
 import { compareRevisions, type Entry, type Kv, prefixRange, type Revision } from '#core/ports/kv.ts';
+import { ChannelValue } from './channels.ts';
 import { scheduleOf } from './check-job.ts';
 import type { JobStore } from './job-record.ts';
-import { oneLane, splitKey } from './keys.ts';
+import { oneLane } from './keys.ts';
 import { type HeldKey, runOfKey } from './kills.ts';
-import { CursorValue, decode, JobValue, RunningValue } from './records.ts';
+import { readCursor, readJob, readRunning } from './read-key.ts';
+import { decode, TokenValue } from './records.ts';
 import { workersFor } from './why.ts';
 import { listWorkers } from './workers.ts';
 
@@ -33,7 +35,7 @@ export interface LookOut {
   unfit: { job: string; why: string }[];
   /** Runs that live, of jobs that say by when they should be through. */
   bounded: { job: Job; run: Run }[];
-  /** Keys of jobs that can't be read: whose instants nobody can know. */
+  /** Keys that can't be read: of a job or a cursor, whose instants nobody can know; of a run, a token, a channel. */
   unreadable: { key: string; problem: string }[];
 }
 
@@ -61,26 +63,39 @@ export async function lookOut(
   let newest: Revision = '0';
   await eachOf(kv, layout.jobs, (entry) => {
     if (compareRevisions(entry.mod, newest) > 0) newest = entry.mod;
-    const read = decode(JobValue, entry);
-    if (read.ok) records.push(read.value);
+    const read = readJob(layout, entry);
+    if (read.ok) records.push(read.record);
     else unreadable.push({ key: read.key, problem: read.problem });
   });
   const held: (HeldRun & { lane: string; seen: HeldKey })[] = [];
   await eachOf(kv, layout.running, (entry) => {
-    const split = splitKey(layout.running, entry.key);
-    const read = decode(RunningValue, entry);
-    const [lane = '', run = ''] = split?.rest ?? [];
-    if (split !== null && read.ok)
-      held.push({
-        ...{ job: split.job, lane, run, worker: read.value.worker, at: read.value.at },
-        seen: { run, lane, entry, value: read.value },
-      });
+    const read = readRunning(layout, entry);
+    if (!read.ok) {
+      unreadable.push({ key: read.key, problem: read.problem });
+      return;
+    }
+    const { job, lane, run, value } = read;
+    held.push({
+      ...{ job, lane, run, worker: value.worker, at: value.at },
+      seen: { run, lane, entry, value },
+    });
   });
   const cursors = new Map<string, number>();
   await eachOf(kv, layout.cursors, (entry) => {
-    const read = decode(CursorValue, entry);
-    if (read.ok) cursors.set(entry.key.slice(layout.cursors.length), read.value.instant);
+    const read = readCursor(layout, entry);
+    if (read.ok) cursors.set(`${read.job}/${read.lane}`, read.value.instant);
+    else unreadable.push({ key: read.key, problem: read.problem });
   });
+
+  // Both are read by everybody who looks at the whole list, and there passed over in silence.
+  for (const [prefix, schema] of [
+    [layout.tokens, TokenValue] as const,
+    [layout.channels, ChannelValue] as const,
+  ])
+    await eachOf(kv, prefix, (entry) => {
+      const read = decode<typeof TokenValue | typeof ChannelValue>(schema, entry);
+      if (!read.ok) unreadable.push({ key: read.key, problem: read.problem });
+    });
 
   const living = new Set(held.map(({ job, lane }) => `${job}/${lane}`));
   const overdue: Overdue[] = [];

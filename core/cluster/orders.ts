@@ -7,7 +7,8 @@ import type { Schedule } from '#core/schedule/schedule.ts';
 import { scheduleOf } from './check-job.ts';
 import { type JobStore, notFound, type StoredJob } from './job-record.ts';
 import { oneLane } from './keys.ts';
-import { decode, OrderValue, WorkerValue } from './records.ts';
+import { readOrder, readWorker } from './read-key.ts';
+import type { OrderValue, WorkerValue } from './records.ts';
 
 /** A manual run that nobody could take by then is missed(expired). */
 const runExpiresMs = 600_000;
@@ -27,8 +28,8 @@ export interface Ordered {
 async function liveWorkers({ kv, layout }: JobStore): Promise<WorkerValue[]> {
   const { entries } = await kv.range(prefixRange(layout.workers));
   return entries.flatMap((entry) => {
-    const read = decode(WorkerValue, entry);
-    return read.ok && read.value.state === 'live' ? [read.value] : [];
+    const read = readWorker(layout, entry);
+    return read.ok && read.record.state === 'live' ? [read.record] : [];
   });
 }
 
@@ -60,9 +61,8 @@ async function standing(
   // `~` is the last of the printable characters: `id` itself and each `id~worker`, and what else begins so.
   const { entries } = await kv.range({ key, end: `${key}\x7f` });
   return entries.flatMap((entry) => {
-    const found = entry.key.slice(layout.ordersOf(job).length);
-    const read = decode(OrderValue, entry);
-    return read.ok && (found === id || found.startsWith(`${id}~`)) ? [{ id: found, value: read.value }] : [];
+    const read = readOrder(layout, entry);
+    return read.ok && (read.id === id || read.id.startsWith(`${id}~`)) ? [read] : [];
   });
 }
 

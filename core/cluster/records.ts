@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { Job, type JobRecord } from '#core/model/job.ts';
-import { triggers } from '#core/model/run.ts';
+import { isTerminal, runStates, triggers } from '#core/model/run.ts';
 import type { Entry } from '#core/ports/kv.ts';
 
 const ms = v.pipe(v.number(), v.integer());
@@ -71,9 +71,28 @@ export const RunningValue = v.object({
 });
 export type RunningValue = v.InferOutput<typeof RunningValue>;
 
-/** Under owed/<id>: a terminal record, or a stretch, that History may not have yet. `run` is a Run of core/model. */
+const terminal = v.pipe(
+  v.picklist(runStates),
+  v.check(isTerminal, 'Expected the state of a run that has ended'),
+);
+
+/**
+ * Under owed/<id>: a terminal record, or a stretch, that History may not have yet. Of the Run only that is judged without which
+ * nobody could show it: later versions may have written more.
+ */
 export const OwedValue = v.object({
-  run: v.looseObject({ id: v.string(), group: v.string(), name: v.string(), state: v.string() }),
+  run: v.looseObject({
+    ...{
+      id: v.string(),
+      group: v.string(),
+      name: v.string(),
+      state: terminal,
+      trigger: v.picklist(triggers),
+    },
+    ...{ instant: orNull(ms), until: orNull(ms), count: v.number(), attempt: v.number() },
+    ...{ plannedAt: orNull(ms), claimedAt: orNull(ms), startedAt: orNull(ms), endedAt: orNull(ms) },
+    ...{ reason: v.string(), expireAt: orNull(ms) },
+  }),
   at: ms,
   by: v.string(),
 });
@@ -165,9 +184,6 @@ export function decode<S extends v.GenericSchema>(schema: S, entry: Entry): Deco
   const read = v.safeParse(schema, json);
   if (read.success) return { ok: true, value: read.output, entry };
   const [issue] = read.issues;
-  return {
-    ok: false,
-    key: entry.key,
-    problem: `${issue ? (v.getDotPath(issue) ?? '') : ''}: ${issue?.message ?? 'not valid'}`,
-  };
+  const path = issue && v.getDotPath(issue);
+  return { ok: false, key: entry.key, problem: `${path ?? 'its value'}: ${issue.message}` };
 }

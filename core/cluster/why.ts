@@ -8,8 +8,9 @@ import type { History } from '#core/ports/history.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import { decodeJob, type JobStore } from './job-record.ts';
+import type { Layout } from './keys.ts';
+import { readCursor, readOrder, readOwed, readRunning, type Stranger } from './read-key.ts';
 import { readMany } from './read-many.ts';
-import { CursorValue, decode, OrderValue, OwedValue, RunningValue } from './records.ts';
 import { listWorkers } from './workers.ts';
 
 /** Keys of a kind that are looked at. */
@@ -40,48 +41,42 @@ export async function whyOf(
     history.covering(group, name, instant),
     listWorkers(kv, layout, [], now),
   ]);
-  const record = jobs[0] === undefined ? null : decodeJob(jobs[0]).record;
+  const record = jobs[0] === undefined ? null : decodeJob(layout, jobs[0]).record;
+  const cursorsRead = cursors.map((entry) => readCursor(layout, entry));
+  const runningRead = running.map((entry) => readRunning(layout, entry));
   return explain({
     ...{ job: id, instant, now, record },
     schedule: record === null ? null : scheduleOf(record.job),
-    cursors: cursors.flatMap((entry) => cursorOf(`${layout.cursors}${id}/`, entry)),
-    runs: [...owedFor(owed, instant, runs), ...runs],
-    running: running.flatMap((entry) => keyOf(entry, instant)),
-    orders: orders.flatMap((entry) => orderOf(layout.ordersOf(id), entry, instant)),
+    cursors: cursorsRead.flatMap((read) => (read.ok ? [{ lane: read.lane, ...read.value }] : [])),
+    runs: [...owedFor(layout, owed, instant, runs), ...runs],
+    running: runningRead.flatMap((read) => {
+      if (!read.ok || read.value.instant !== instant) return [];
+      const { worker, state, at, attempt } = read.value;
+      return [{ run: read.run, worker, state, at, attempt }];
+    }),
+    orders: orders.flatMap((entry) => orderOf(layout, entry, instant)),
     workers: record === null ? [] : workersFor(record.job, workers),
+    strangers: [...cursorsRead, ...runningRead].filter((read): read is Stranger => !read.ok),
   });
 }
 
-function cursorOf(prefix: string, entry: Entry): WhyFacts['cursors'][number][] {
-  const read = decode(CursorValue, entry);
-  return read.ok ? [{ lane: entry.key.slice(prefix.length), ...read.value }] : [];
-}
-
 /** Records that History does not have yet. */
-function owedFor(entries: readonly Entry[], instant: number, known: readonly Run[]): Run[] {
+function owedFor(layout: Layout, entries: readonly Entry[], instant: number, known: readonly Run[]): Run[] {
   return entries.flatMap((entry) => {
-    const read = decode(OwedValue, entry);
+    const read = readOwed(layout, entry);
     if (!read.ok) return [];
-    // A whole Run was put there: the schema only looks at what makes it one.
-    const run = read.value.run as unknown as Run;
+    const { run } = read;
     const covers = run.instant !== null && run.instant <= instant && instant <= (run.until ?? run.instant);
     return covers && !known.some(({ id }) => id === run.id) ? [run] : [];
   });
 }
 
-function keyOf(entry: Entry, instant: number): WhyFacts['running'][number][] {
-  const read = decode(RunningValue, entry);
-  if (!read.ok || read.value.instant !== instant) return [];
-  const { worker, state, at, attempt } = read.value;
-  return [{ run: entry.key.slice(entry.key.lastIndexOf('/') + 1), worker, state, at, attempt }];
-}
-
-function orderOf(prefix: string, entry: Entry, instant: number): WhyFacts['orders'][number][] {
-  const read = decode(OrderValue, entry);
+function orderOf(layout: Layout, entry: Entry, instant: number): WhyFacts['orders'][number][] {
+  const read = readOrder(layout, entry);
   if (!read.ok) return [];
   const { kind, by, at, done, next, to } = read.value;
   const waits = !done && next !== null && to !== null && next <= instant && instant <= to;
-  return waits ? [{ id: entry.key.slice(prefix.length), kind, by, at }] : [];
+  return waits ? [{ id: read.id, kind, by, at }] : [];
 }
 
 /** Each registered worker, and why it would not run the job: what `rank` looks at, in words. */

@@ -2,7 +2,8 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { WorkerLoad, WorkerView } from '#core/model/worker.ts';
 import { type Kv, prefixRange } from '#core/ports/kv.ts';
 import type { Layout } from './keys.ts';
-import { DrainValue, decode, WorkerValue } from './records.ts';
+import { readWorker } from './read-key.ts';
+import { DrainValue, decode } from './records.ts';
 
 /** Every registered worker with its last load figures, and those that are gone but were heard of within a day. */
 export async function listWorkers(
@@ -18,9 +19,9 @@ export async function listWorkers(
   const draining = new Set(drains.entries.map(({ key }) => key.slice(layout.drains.length)));
   const views = new Map<string, WorkerView>();
   for (const entry of registered.entries) {
-    const read = decode(WorkerValue, entry);
+    const read = readWorker(layout, entry);
     if (!read.ok) continue;
-    const { switchesUser: _, full: __, ...worker } = read.value;
+    const { switchesUser: _, full: __, ...worker } = read.record;
     const state = worker.state === 'live' && draining.has(worker.id) ? 'draining' : worker.state;
     views.set(worker.id, {
       ...worker,

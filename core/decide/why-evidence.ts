@@ -11,7 +11,13 @@ const shown = (ms: number) => new Date(ms).toISOString();
 
 /** What is known, oldest first; what has no time stands at the end. */
 export function evidenceOf(facts: WhyFacts): WhyEvidence[] {
-  const found = [...ofRuns(facts), ...ofLanes(facts), ...ofJob(facts), ...ofWorkers(facts)];
+  const found = [
+    ...ofRuns(facts),
+    ...ofLanes(facts),
+    ...ofStrangers(facts),
+    ...ofJob(facts),
+    ...ofWorkers(facts),
+  ];
   return found.sort((a, b) => (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY));
 }
 
@@ -41,6 +47,10 @@ function ofLanes({ cursors }: WhyFacts): WhyEvidence[] {
     what: `${lane === '~' ? '' : `lane ${lane}: `}decided up to ${shown(instant)} (${why}, by ${from})`,
     source: 'cursor',
   }));
+}
+
+function ofStrangers({ strangers }: WhyFacts): WhyEvidence[] {
+  return strangers.map(({ key, problem }) => ({ at: null, what: `can't be read: ${problem}`, source: key }));
 }
 
 function ofJob({ record }: WhyFacts): WhyEvidence[] {

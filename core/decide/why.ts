@@ -21,6 +21,8 @@ export interface WhyFacts {
   orders: readonly { id: string; kind: string; by: string; at: number }[];
   /** Who might run the job; `not` says why one would not. */
   workers: readonly { id: string; not: string | null }[];
+  /** Keys of its cursors and runs that nobody can read. */
+  strangers: readonly { key: string; problem: string }[];
 }
 
 export interface Why {
@@ -177,7 +179,13 @@ function coming({ record, instant, workers }: WhyFacts): Verdict {
   );
 }
 
-function due({ instant, now, workers }: WhyFacts): Verdict {
+function due({ job, instant, now, workers, strangers }: WhyFacts): Verdict {
+  const [stranger] = strangers;
+  if (stranger !== undefined)
+    return say(
+      'due',
+      `It is due since ${shown(instant)}, and nobody decides it: the store's key ${stranger.key} can't be read (${stranger.problem}). ${remedy(job, stranger.key)}.`,
+    );
   const able = workers.filter(({ not }) => not === null).map(({ id }) => id);
   if (able.length === 0)
     return say('due', `It is due since ${shown(instant)}, and nobody may run it: ${nobody(workers)}.`);
@@ -195,4 +203,9 @@ function nobody(workers: WhyFacts['workers']): string {
 
 function because(reason: string): string {
   return reason === '' ? '' : ` (${reason})`;
+}
+
+/** A cursor tells what has run already: without it everything since the floor would be due again, so the floor is moved first. */
+function remedy(job: string, key: string): string {
+  return `To mend it: cronfleet pause ${job}, cronfleet resume ${job}, etcdctl del ${key}`;
 }

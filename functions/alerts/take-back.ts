@@ -63,7 +63,7 @@ async function jobsOf(
   for (const [at, id] of ids.entries()) {
     const [entry] = found[at] ?? [];
     try {
-      jobs.set(id, entry === undefined ? null : decodeJob(entry).record.job);
+      jobs.set(id, entry === undefined ? null : decodeJob(layout, entry).record.job);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       // The watchdog names it; whether it is well nobody can say.

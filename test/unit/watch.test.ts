@@ -35,10 +35,11 @@ describe('the watchdog', () => {
     await api.registered('w1');
     await api.registered('w2');
     await api.holds('default~fine~o1~1', { worker: 'gone' });
-    await api.kv.txn({
-      compare: [],
-      then: [{ type: 'put', key: api.layout.job('default/broken'), value: '{' }],
-    });
+    const broken = [
+      ...[api.layout.job('default/broken'), api.layout.cursor('default/off', '~'), api.layout.token('odd')],
+      ...[api.layout.channel('odd'), api.layout.run('default/off', '~', 'odd')],
+    ];
+    for (const key of broken) await api.kv.txn({ compare: [], then: [{ type: 'put', key, value: '{' }] });
     await clock.advance(300_000);
     await decide('fine');
     await decide('everywhere', 'w1');
@@ -54,7 +55,8 @@ describe('the watchdog', () => {
       seen.dead.map(({ worker, runs }) => [worker, runs]),
       [['gone', ['default~fine~o1~1']]],
     );
-    assert.deepEqual([seen.unreadable.length, seen.live, seen.jobs], [1, 2, 4]);
+    assert.deepEqual(seen.unreadable.map(({ key }) => key).sort(), broken.sort());
+    assert.deepEqual([seen.live, seen.jobs], [2, 4]);
     const { entries } = await api.kv.range(prefixRange(api.layout.jobs));
     assert.equal(seen.newest, String(Math.max(...entries.map(({ mod }) => Number(mod)))));
     const looked = api.told.find(({ type }) => type === 'watchdog.looked');
@@ -66,7 +68,7 @@ describe('the watchdog', () => {
       live: 2,
       overdue: 2,
       dead: 1,
-      unreadable: 1,
+      unreadable: 5,
     });
     assert.equal(api.told.filter(({ type }) => type === 'watchdog.overdue').length, 2);
   });

@@ -145,6 +145,12 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
     /nobody has decided it yet: w1 may run it/,
   ],
   ['is due now', { now: t + 1_000 }, 'due', /due now; w1 may take it/],
+  [
+    'is due, and its cursor is not to be read',
+    { now: t + 1_000, strangers: [{ key: '/cron/cursors/g/n/~', problem: 'is not JSON' }] },
+    'due',
+    /nobody decides it: the store's key \/cron\/cursors\/g\/n\/~ can't be read \(is not JSON\)\. To mend it: cronfleet pause .*, cronfleet resume .*, etcdctl del \/cron\/cursors/,
+  ],
   ['is due and there is no worker', { workers: [] }, 'due', /nobody may run it: there is no worker/],
   ['is due and no worker fits', { workers: [{ id: 'w1', not: 'is draining' }] }, 'due', /w1 is draining/],
   ['is to come', { instant: t + 9 * minute }, 'coming', /still to come; w1 may run it/],
@@ -237,7 +243,7 @@ describe('why', () => {
     it(`says so of an instant that ${name}`, () => {
       const facts: WhyFacts = {
         ...{ job: 'default/a', instant: t, now: t + 2 * minute, record: record(), schedule: everyMinute },
-        ...{ cursors: [], runs: [], running: [], orders: [], workers: [w1] },
+        ...{ cursors: [], runs: [], running: [], orders: [], workers: [w1], strangers: [] },
         ...more,
       };
       const why = explain(facts);
