@@ -146,10 +146,12 @@ export function createAdoption(
     know(processes: readonly FoundRun[]): void {
       for (const process of processes) found.set(process.plan.run, process);
     },
-    /** A process that was found alive has ended before its key was adopted. */
-    endedBefore(run: RunId, end: RunEnd): void {
+    /** A process that was found alive has ended before its key was adopted. False: it is none of those. */
+    endedBefore(run: RunId, end: RunEnd): boolean {
       const process = found.get(run);
-      if (process !== undefined) found.set(run, { ...process, phase: 'ended', end });
+      if (process === undefined) return false;
+      found.set(run, { ...process, phase: 'ended', end });
+      return true;
     },
     /**
      * Adopts every key under my name, before anything is claimed: after a start, and after a lost registration. Gives how many keys

@@ -234,7 +234,9 @@ export function createAgent(given: AgentDeps) {
         ended(run, end) {
           const one = runs.live.get(run);
           if (one !== undefined) guard('ended', adoption.ended(one, end));
-          else adoption.endedBefore(run, end);
+          else if (!adoption.endedBefore(run, end) && end.how === 'not_started')
+            // Let go with its gate before the answer to its claim was there, which was a no: of this one nothing is left to be told.
+            guard('forget', runner.forget(run));
         },
       });
       adoption.know(processes);

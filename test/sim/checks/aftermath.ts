@@ -100,8 +100,12 @@ export function leftovers({ log, layout, hosts, history, stamps, scenario, endAt
     stamps.filter(({ end }) => end !== null && end < endAt - 60_000).map(({ run }) => run),
   );
   for (const host of hosts) {
-    for (const run of host.files.keys())
-      if (ended.has(run)) wrong('P11', `the directory of ${run} was not forgotten`);
+    for (const [run, { plan, claimed }] of host.files) {
+      // Armed, and never let go: of that nothing is left either.
+      const past = claimed === null && (plan.instant ?? Infinity) < epoch + endAt - 60_000;
+      if (ended.has(run) || (past && !host.processes.has(run)))
+        wrong('P11', `the directory of ${run} was not forgotten`);
+    }
     if (host.spool.length > 50)
       wrong('P9', `${host.spool.length} records are still in the spool of ${host.id}`);
   }
