@@ -204,12 +204,13 @@ export function createGates(deps: GatesDeps) {
     const whole =
       incarnation !== null &&
       [...gate.claimed].every(({ running: { incarnation: own } }) => own === incarnation);
-    // Without the lease nothing is released: these runs start by themselves when it is sure again, or are closed by others.
+    // Without the lease nothing is released: these runs start by themselves when it is sure again, or are closed by others. Unsure for a
+    // moment only (a clock that jumped ahead and back), nobody else notices that it is.
     if (whole && gate.claimed.size > 0) {
       await runner.release(gate.key, presence.deadlineBoot());
       gate.phase = 'released';
     } else {
-      for (const one of gate.claimed) one.inHand = false;
+      for (const one of gate.claimed) starter.putBack(one);
       // Whoever still stands armed here is un-armed: no pipe is going to wake it.
       gate.phase = 'dropped';
     }

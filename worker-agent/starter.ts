@@ -41,7 +41,11 @@ export function createStarter(
   async function startNow(one: LiveRun): Promise<void> {
     if (one.inHand) return;
     one.inHand = true;
-    if (await start(one)) return;
+    if (!(await start(one))) putBack(one);
+  }
+
+  /** It is in nobody's hands any more, and has not been let go. */
+  function putBack(one: LiveRun): void {
     one.inHand = false;
     lookAgain(one);
   }
@@ -109,6 +113,6 @@ export function createStarter(
     if (one.phase === 'claimed') await runs.end(one, { state: 'missed', reason, endedAt: clock.now() });
   }
 
-  return { mark, barred, startNow, refuse, resume, giveUp };
+  return { mark, barred, startNow, putBack, refuse, resume, giveUp };
 }
 export type Starter = ReturnType<typeof createStarter>;

@@ -26,3 +26,31 @@ describe('a clock that is set back between a claim and its start', () => {
       }
     });
 });
+
+describe('a clock that jumps ahead between a claim and its start, and back', () => {
+  for (const [beforeMs, forMs] of [
+    [150, 100],
+    [100, 107],
+    [20, 500],
+    [1, 2],
+  ] as const)
+    it(`${beforeMs} ms before the instant, for ${forMs} ms: what was claimed starts, or ends`, async () => {
+      const rig = new Rig();
+      const host = rig.host();
+      try {
+        await rig.save();
+        rig.agent(host);
+        await rig.until(10 - beforeMs / 1_000);
+        // Further than its lease may be trusted.
+        host.step(360_000);
+        await rig.world.advance(forMs);
+        host.step(-360_000);
+        await rig.until(25);
+        assert.notEqual(rig.state(rig.run(10)), null);
+        assert.equal(rig.starts(rig.run(20)), 1, 'the next is not held up');
+        assert.deepEqual(rig.violations('P1', 'P11'), []);
+      } finally {
+        await rig.end();
+      }
+    });
+});
