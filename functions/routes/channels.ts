@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { type ChannelValue, getChannel, listChannels, putChannel } from '#core/cluster/channels.ts';
+import { mistake, mistakesRefusal } from '#core/cluster/check-job.ts';
 import { fleetNotices, type Alert as StoredAlert } from '#core/model/alert.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { zoneNamed } from '#core/schedule/zone.ts';
@@ -62,13 +63,37 @@ function notFound(channel: string): Refusal {
   return new Refusal('channel_not_found', `channel: there is no channel ${JSON.stringify(channel)}`);
 }
 
-function view(channel: string, { secret, ...value }: ChannelValue): v.InferOutput<typeof Channel> {
-  return { name: channel, ...value, signed: secret !== null, updatedAt: iso(value.updatedAt) };
+/** What stands for the part of an address that nobody is shown again. */
+const hidden = '***';
+
+/** Of an address so much that one is told from another: the path of a webhook may be its key (Slack's is), a mail server's has a password. */
+function shown(address: string): string {
+  const url = URL.parse(address);
+  if (url === null) return hidden;
+  const user = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : `:${hidden}`}@`;
+  const bare = url.pathname.length <= 1 && url.search === '' && url.hash === '';
+  return `${url.protocol}//${user}${url.host}${bare ? '' : `/${hidden}`}`;
 }
 
-/** For the audit: not its URL or its secret, which are for who sets it up. */
-function told({ type, on, quiet, from, to, secret }: ChannelValue): object {
-  return { type, on, quiet, from, to, signed: secret !== null };
+/** The address that is meant: as it is shown it stands for the one that is kept. Refusal `body_invalid` for one that is shown of no channel. */
+function addressOf(given: string, before: ChannelValue | null): string {
+  if (before !== null && given === shown(before.url)) return before.url;
+  if (!given.includes(hidden)) return given;
+  const expected = `the whole of it: ${hidden} stands for what is kept, where nothing else of it changes`;
+  throw mistakesRefusal('body_invalid', [mistake('url', given, expected)]);
+}
+
+function view(channel: string, { secret, ...value }: ChannelValue): v.InferOutput<typeof Channel> {
+  const { url, updatedAt } = value;
+  return {
+    ...{ name: channel, ...value, url: shown(url) },
+    ...{ signed: secret !== null, updatedAt: iso(updatedAt) },
+  };
+}
+
+/** For the audit. */
+function told({ type, url, on, quiet, from, to, secret }: ChannelValue): object {
+  return { type, url: shown(url), on, quiet, from, to, signed: secret !== null };
 }
 
 function alertView(alert: StoredAlert): v.InferOutput<typeof Alert> {
@@ -101,7 +126,7 @@ export const channelRoutes = [
       const channel = nameOf(asked);
       const before = await getChannel(deps.kv, deps.layout, channel);
       const value: ChannelValue = {
-        ...{ from: null, to: [], ...body },
+        ...{ from: null, to: [], ...body, url: addressOf(body.url, before) },
         secret:
           body.type === 'webhook'
             ? body.secret === undefined

@@ -360,12 +360,36 @@ describe('a channel', () => {
     await webhook();
     const signed = async () => (await api.ask('GET', '/api/v1/channels')).json.items[0];
     assert.equal((await signed()).signed, true);
-    await put('/channels/hook', { type: 'webhook', url: hook.url });
+    await put('/channels/hook', { type: 'webhook', url: `${hook.url}/some/key` });
     assert.equal((await signed()).signed, true);
     await put('/channels/hook', { type: 'webhook', url: hook.url, secret: null });
     assert.equal((await signed()).signed, false);
     const audit = (await api.ask('GET', '/api/v1/audit')).text;
-    assert.ok(!audit.includes(secret) && !audit.includes(hook.url));
+    assert.ok(!audit.includes(secret) && !audit.includes('/some/key'));
+  });
+  it('shows of its address what tells it from others, and as shown it stays what it was', async () => {
+    const hooks = { type: 'slack', url: `${hook.url}/services/key` };
+    const mailServer = { type: 'email', url: 'smtp://me:hunter2@mail.example:587', from: 'a@b', to: ['c@d'] };
+    await channel('chat', hooks);
+    await channel('mail', mailServer);
+    const { text, json } = await api.ask('GET', '/api/v1/channels');
+    assert.ok(!text.includes('key') && !text.includes('hunter2'), text);
+    const [chat, mail] = json.items;
+    assert.deepEqual([chat.url, mail.url], [`${hook.url}/***`, 'smtp://me:***@mail.example:587']);
+
+    await put('/channels/chat', { ...hooks, url: chat.url });
+    await put('/channels/mail', { ...mailServer, url: mail.url });
+    assert.deepEqual(
+      (await channelsNow()).map(({ url }) => url),
+      [hooks.url, mailServer.url],
+    );
+    // The password of one server is not for another.
+    for (const url of ['smtp://me:***@elsewhere.example', 'smtp://you:***@mail.example:587']) {
+      const { status, json: problem } = await put('/channels/mail', { ...mailServer, url });
+      assert.equal(status, 422, url);
+      assert.equal(problem.errors[0].path, 'url');
+    }
+    assert.equal((await put('/channels/new', { ...hooks, url: chat.url })).status, 422);
   });
   it('is refused with every mistake in it', async () => {
     const bad = {
