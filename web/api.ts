@@ -1,3 +1,4 @@
+import type { AlertKind, FleetNotice } from '#core/model/alert.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Run as StoredRun } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
@@ -27,6 +28,58 @@ export interface Preview {
 export interface Me {
   name: string;
   role: 'viewer' | 'operator' | 'editor' | 'admin';
+  /** Null: of every group. */
+  groups: string[] | null;
+}
+export interface Alert {
+  id: string;
+  kind: AlertKind;
+  about: string;
+  job: string | null;
+  run: string | null;
+  worker: string | null;
+  at: string;
+  title: string;
+  text: string;
+  to: string[];
+  open: boolean;
+  endedAt: string | null;
+  told: { channel: string; at: string }[];
+  waits: boolean;
+  problem: string | null;
+  partOf: string | null;
+}
+export interface Channel {
+  name: string;
+  type: 'webhook' | 'slack' | 'email';
+  /** As far as it is no secret. */
+  url: string;
+  signed: boolean;
+  from: string | null;
+  to: string[];
+  on: FleetNotice[];
+  quiet: { from: string; to: string; timezone: string } | null;
+  updatedAt: string;
+  updatedBy: string;
+}
+export interface Delivery {
+  delivered: boolean;
+  detail: string;
+}
+export interface Audited {
+  id: string;
+  at: string;
+  who: string;
+  what: string;
+  job: string | null;
+  target: string;
+  requestId: string;
+  before: unknown;
+  after: unknown;
+}
+export interface Health {
+  version?: string;
+  stores?: { kv: 'ok' | 'away'; history: 'ok' | 'away' };
 }
 export interface Page<T> {
   items: T[];
@@ -62,12 +115,22 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(response.status, code, detail, errors ?? []);
 }
 
+async function reach(path: string, how: RequestInit): Promise<Response> {
+  try {
+    return await fetch(`/api/v1${path}`, how);
+  } catch (error) {
+    if (how.signal?.aborted) throw error;
+    // Each browser has words of its own for it, and none says who.
+    throw new Error('The server does not answer: is it running, and is there a network?');
+  }
+}
+
 /** Asks the API as nobody yet. */
 export async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
   const sent = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(`/api/v1${path}`, { method, ...(body === undefined ? {} : sent) });
+  const response = await reach(path, { method, ...(body === undefined ? {} : sent) });
   if (!response.ok) throw await problemOf(response);
-  return (await response.json()) as T;
+  return await json<T>(response);
 }
 
 /** Calls the API as whoever's session it is; `unauthorized` is told when that is over. */
@@ -80,10 +143,7 @@ export function client(session: Session, unauthorized: () => void) {
   async function send(path: string, { headers, ...init }: RequestInit): Promise<Response> {
     const once = async () => {
       const token = await session.token();
-      return await fetch(`/api/v1${path}`, {
-        ...init,
-        headers: { ...headers, authorization: `Bearer ${token}` },
-      });
+      return await reach(path, { ...init, headers: { ...headers, authorization: `Bearer ${token}` } });
     };
     try {
       const response = await once();
@@ -108,7 +168,12 @@ export function client(session: Session, unauthorized: () => void) {
       ...(signal === undefined ? {} : { signal }),
     });
     if (!response.ok) throw await refused(response);
-    return (await response.json()) as T;
+    return await json<T>(response);
+  }
+
+  /** How the server is; a store that is away is an answer here, not a fault. */
+  async function health(): Promise<Health> {
+    return await json<Health>(await send('/health', {}));
   }
 
   /** The pages of a log, as far as it goes by now. */
@@ -135,6 +200,16 @@ export function client(session: Session, unauthorized: () => void) {
     URL.revokeObjectURL(link.href);
   }
 
-  return { call, download };
+  return { call, download, health };
 }
+
+async function json<T>(response: Response): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch {
+    // The page of a site that has no server behind it is answered with 200, too.
+    throw new Error('What answers under /api/v1 is not the API of cronfleet: is a proxy before it set up?');
+  }
+}
+
 export type Client = ReturnType<typeof client>;

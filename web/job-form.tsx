@@ -2,6 +2,8 @@ import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { namePattern } from '#core/model/ids.ts';
 import { type JobView, type Preview, Problem } from './api.ts';
+import { Field } from './field.tsx';
+import { Notify, rulesOf, typedRules } from './notify.tsx';
 import { Fault, jobTitle, type Shared, useTitle } from './parts.tsx';
 
 const fields = ['command', 'schedule', 'timezone', 'timeout', 'user', 'cwd', 'description'] as const;
@@ -27,44 +29,8 @@ const hints: Record<string, string> = {
 };
 /** What may have several lines, which an input would take out. */
 const lines = ['command', 'description'];
-
-function Field(props: {
-  name: string;
-  value: string;
-  hint: string;
-  error: string | undefined;
-  set(value: string): void;
-  readOnly?: boolean;
-}) {
-  const { name, value, hint, error, set, readOnly = false } = props;
-  const shared = {
-    ...{ id: name, name, value, readOnly, class: `form-control ${error ? 'is-invalid' : ''}` },
-    ...{ autocapitalize: 'off' as const, autocomplete: 'off', spellcheck: false },
-    // Without these two there is no address to save it under.
-    required: name === 'name' || name === 'group',
-    'aria-invalid': error !== undefined,
-    'aria-describedby': `${name}-help`,
-  };
-  return (
-    <div class="mb-3">
-      <label class="form-label" for={name}>
-        {labels[name]}
-      </label>
-      {lines.includes(name) ? (
-        <textarea
-          {...shared}
-          rows={Math.min(12, value.split('\n').length)}
-          onInput={(event) => set(event.currentTarget.value)}
-        />
-      ) : (
-        <input {...shared} onInput={(event) => set(event.currentTarget.value)} />
-      )}
-      <div id={`${name}-help`} class={error ? 'invalid-feedback' : 'form-text'}>
-        {error ?? hint}
-      </div>
-    </div>
-  );
-}
+/** What has a place of its own in the form; the rest is JSON. */
+const placed = ['group', 'name', ...fields, 'notify'];
 
 /** The other fields, from their JSON. */
 function othersOf(text: string): object {
@@ -78,7 +44,7 @@ function othersOf(text: string): object {
 }
 
 /** New and edit: the common fields by themselves, every other one as JSON beside them. */
-export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
+export function JobForm({ call, me, go, view }: Shared & { view: JobView | null }) {
   const title = view === null ? 'New job' : `Edit ${jobTitle(view.job.group, view.job.name)}`;
   useTitle(title);
   const [values, setValues] = useState<Record<string, string>>(() => {
@@ -101,13 +67,12 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
   });
   const [more, setMore] = useState(() =>
     JSON.stringify(
-      Object.fromEntries(
-        Object.entries(view?.job ?? {}).filter(([name]) => !['group', 'name', ...fields].includes(name)),
-      ),
+      Object.fromEntries(Object.entries(view?.job ?? {}).filter(([name]) => !placed.includes(name))),
       null,
       2,
     ),
   );
+  const [rules, setRules] = useState(() => typedRules(view?.job.notify ?? []));
   const [fault, setFault] = useState<unknown>(null);
   const errorOf = (name: string) =>
     fault instanceof Problem ? fault.errors.find(({ path }) => path === name)?.message : undefined;
@@ -133,6 +98,7 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
       const schedule = text('schedule')?.split(' | ') ?? null;
       const body = {
         ...othersOf(more),
+        notify: rulesOf(rules),
         command: text('command'),
         schedule: schedule?.length === 1 ? schedule[0] : schedule,
         timezone: text('timezone') ?? 'UTC',
@@ -160,10 +126,13 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
           <div class="col-md-6" key={name}>
             <Field
               name={name}
+              label={labels[name] ?? name}
               value={values[name] ?? ''}
               hint={hints[name] ?? ''}
               error={errorOf(name)}
               readOnly={view !== null}
+              // Without these two there is no address to save it under.
+              required
               set={(value) => setValues({ ...values, [name]: value })}
             />
           </div>
@@ -173,6 +142,8 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
         <div key={name}>
           <Field
             name={name}
+            label={labels[name] ?? name}
+            lines={lines.includes(name)}
             value={values[name] ?? ''}
             hint={name === 'command' ? `run by ${view?.job.shell ?? '/bin/sh'}` : (hints[name] ?? '')}
             error={errorOf(name)}
@@ -201,6 +172,11 @@ export function JobForm({ call, go, view }: Shared & { view: JobView | null }) {
           )}
         </div>
       ))}
+      <Notify
+        {...{ call, me, go, rules }}
+        set={setRules}
+        errors={fault instanceof Problem ? fault.errors : []}
+      />
       <details class="mb-3">
         <summary>Everything else</summary>
         <textarea

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import type { JobView, Page, Run } from './api.ts';
 import { JobForm } from './job-form.tsx';
-import { Fault, jobTitle, may, Runs, Schedule, type Shared, Time, useTitle } from './parts.tsx';
+import { Coming, Fault, jobTitle, may, Runs, Schedule, type Shared, Time, useTitle } from './parts.tsx';
 
 export function JobPage(props: Shared & { group: string; name: string }) {
   const { call, me, go, group, name } = props;
@@ -42,7 +42,7 @@ export function JobPage(props: Shared & { group: string; name: string }) {
         }}
       />
     );
-  if (view === undefined) return <Fault error={error} />;
+  if (view === undefined) return <Coming error={error} />;
   const { job, paused, next, running } = view;
   // An attempt that waits has no record in the list of runs yet.
   const listed = new Set(runs.data?.items.map(({ id }) => id));
@@ -131,6 +131,18 @@ export function JobPage(props: Shared & { group: string; name: string }) {
                 </div>
               ))}
         </dd>
+        {job.notify.length > 0 && (
+          <>
+            <dt class="col-sm-2">Tells</dt>
+            <dd class="col-sm-10">
+              {job.notify.map(({ on, to }) => (
+                <div key={`${on} ${to}`}>
+                  {to.join(', ')} when {on.map((kind) => kind.replace('_', ' ')).join(', ')}
+                </div>
+              ))}
+            </dd>
+          </>
+        )}
         {job.description !== '' && (
           <>
             <dt class="col-sm-2">Description</dt>

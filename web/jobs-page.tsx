@@ -1,23 +1,24 @@
-import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
-import type { JobView, Page } from './api.ts';
-import { Fault, jobTitle, Link, may, Schedule, type Shared, State, Until, useTitle } from './parts.tsx';
+import type { JobView } from './api.ts';
+import {
+  Coming,
+  Fault,
+  jobTitle,
+  Link,
+  may,
+  Schedule,
+  type Shared,
+  State,
+  Until,
+  usePages,
+  useTitle,
+} from './parts.tsx';
 
 export function JobsPage({ call, me, go }: Shared) {
   useTitle('Jobs');
   const [q, setQ] = useState('');
-  const [cursors, setCursors] = useState<string[]>([]);
-  const cursor = cursors.at(-1);
-  const search = new URLSearchParams({
-    limit: '50',
-    ...(q === '' ? {} : { q }),
-    ...(cursor === undefined ? {} : { cursor }),
-  });
-  const { data, error } = useQuery({
-    queryKey: ['jobs', q, cursor],
-    queryFn: () => call<Page<JobView>>('GET', `/jobs?${search}`),
-    refetchInterval: 3_000,
-  });
+  const search = new URLSearchParams({ limit: '50', ...(q === '' ? {} : { q }) });
+  const { items, error, isFirst, pager } = usePages<JobView>(call, `/jobs?${search}`, 3_000);
   return (
     <>
       <div class="d-flex gap-2 mb-3 align-items-center">
@@ -28,10 +29,7 @@ export function JobsPage({ call, me, go }: Shared) {
           placeholder="Search"
           aria-label="Search jobs"
           value={q}
-          onInput={(event) => {
-            setQ(event.currentTarget.value);
-            setCursors([]);
-          }}
+          onInput={(event) => setQ(event.currentTarget.value)}
         />
         {may(me, 'editor') && (
           <button type="button" class="btn btn-primary text-nowrap" onClick={() => go('/new')}>
@@ -39,8 +37,8 @@ export function JobsPage({ call, me, go }: Shared) {
           </button>
         )}
       </div>
-      <Fault error={error} />
-      {data?.items.length === 0 && cursor === undefined && (
+      {items === undefined ? <Coming error={error} /> : <Fault error={error} />}
+      {items?.length === 0 && isFirst && (
         <div class="alert alert-info">
           {q === '' ? (
             <>
@@ -52,45 +50,28 @@ export function JobsPage({ call, me, go }: Shared) {
           )}
         </div>
       )}
-      <div class="table-responsive">
-        <table class="table table-hover align-middle">
-          <thead>
-            <tr>
-              <th scope="col">Job</th>
-              <th scope="col" class="d-none d-md-table-cell">
-                Schedule
-              </th>
-              <th scope="col">Next</th>
-              <th scope="col">Last</th>
-            </tr>
-          </thead>
-          <tbody>
-            {data?.items.map((view) => (
-              <JobRow key={`${view.job.group}/${view.job.name}`} view={view} go={go} />
-            ))}
-          </tbody>
-        </table>
-      </div>
-      <div class="d-flex gap-2">
-        {cursors.length > 0 && (
-          <button
-            type="button"
-            class="btn btn-outline-secondary"
-            onClick={() => setCursors(cursors.slice(0, -1))}
-          >
-            Back
-          </button>
-        )}
-        {data?.next && (
-          <button
-            type="button"
-            class="btn btn-outline-secondary"
-            onClick={() => setCursors([...cursors, data.next ?? ''])}
-          >
-            More
-          </button>
-        )}
-      </div>
+      {items !== undefined && items.length > 0 && (
+        <div class="table-responsive">
+          <table class="table table-hover align-middle">
+            <thead>
+              <tr>
+                <th scope="col">Job</th>
+                <th scope="col" class="d-none d-md-table-cell">
+                  Schedule
+                </th>
+                <th scope="col">Next</th>
+                <th scope="col">Last</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((view) => (
+                <JobRow key={`${view.job.group}/${view.job.name}`} view={view} go={go} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {pager}
     </>
   );
 }

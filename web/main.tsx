@@ -1,24 +1,37 @@
 import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/preact-query';
 import { render } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
-import { type Client, client, type Me } from './api.ts';
+import { useEffect, useErrorBoundary, useMemo, useState } from 'preact/hooks';
+import { AlertsPage } from './alerts-page.tsx';
+import { type Client, client, type Me, Problem } from './api.ts';
+import { AuditPage } from './audit-page.tsx';
+import { ChannelForm, ChannelPage } from './channel-form.tsx';
+import { ChannelsPage } from './channels-page.tsx';
 import { JobForm } from './job-form.tsx';
 import { JobPage } from './job-page.tsx';
 import { JobsPage } from './jobs-page.tsx';
-import { Fault, Link, type Shared, textOf, useTitle } from './parts.tsx';
+import { OpenAlerts } from './open-alerts.tsx';
+import { Coming, Link, may, type Shared, textOf, useTitle } from './parts.tsx';
 import { resume } from './provider.ts';
 import { RunPage } from './run-page.tsx';
+import { ServerNotice } from './server-notice.tsx';
 import { type Session, tokenSession } from './session.ts';
 import { SignIn } from './sign-in.tsx';
 import { WorkersPage } from './workers-page.tsx';
 
 /** The page that a path names. */
 function Page({ path, ...shared }: Shared & { path: string }) {
+  const [broken] = useErrorBoundary();
+  if (broken !== undefined) return <Broken why={broken} />;
   const [, section = '', first = '', second = '', ...more] = path.split('/').map(decoded);
   if (more.length === 0) {
     if (section === '') return <JobsPage {...shared} />;
     if (section === 'workers' && first === '') return <WorkersPage {...shared} />;
+    if (section === 'alerts' && first === '') return <AlertsPage {...shared} />;
+    if (section === 'channels' && first === '') return <ChannelsPage {...shared} />;
+    if (section === 'channels' && second === '') return <ChannelPage {...shared} name={first} />;
+    if (section === 'audit' && first === '') return <AuditPage {...shared} />;
     if (section === 'new' && first === '') return <JobForm {...shared} view={null} />;
+    if (section === 'new' && first === 'channel') return <ChannelForm {...shared} channel={null} />;
     if (section === 'jobs' && second !== '') return <JobPage {...shared} group={first} name={second} />;
     if (section === 'runs' && first !== '' && second === '') return <RunPage {...shared} run={first} />;
   }
@@ -30,7 +43,21 @@ function NoPage() {
   return (
     <>
       <h1 class="h3">There is no such page</h1>
-      <p>Jobs and workers are by the links above.</p>
+      <p>Jobs, workers and alerts are by the links above.</p>
+    </>
+  );
+}
+
+/** What stands in a page's place that could make nothing of an answer. */
+function Broken({ why }: { why: unknown }) {
+  useTitle('Broken');
+  return (
+    <>
+      <h1 class="h3">This page can not be shown</h1>
+      <div class="alert alert-danger" role="alert">
+        It can make nothing of what the server answered: <code>{textOf(why)}</code>.{' '}
+        <a href={location.pathname}>Load it again</a>.
+      </div>
     </>
   );
 }
@@ -52,18 +79,31 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
-  const { data: me, error } = useQuery({ queryKey: ['me'], queryFn: () => api.call<Me>('GET', '/me') });
+  const { data: me, error } = useQuery({
+    queryKey: ['me'],
+    queryFn: () => api.call<Me>('GET', '/me'),
+    // Until it is known: the server may be starting.
+    refetchInterval: ({ state }) => (state.data === undefined ? 5_000 : false),
+  });
   const go = (to: string) => {
     history.pushState(null, '', to);
     setPath(to);
     scrollTo(0, 0);
   };
-  if (me === undefined) return <Fault error={error} />;
+  if (me === undefined)
+    return (
+      <main class="container mt-3">
+        <Coming error={error} />
+        <button type="button" class="btn btn-outline-secondary" onClick={signOut}>
+          Sign out
+        </button>
+      </main>
+    );
   return (
     <>
       <nav class="navbar navbar-expand border-bottom mb-3" aria-label="Main">
-        <div class="container gap-3">
-          <strong>
+        <div class="container flex-wrap column-gap-3">
+          <strong class="d-none d-sm-inline">
             <Link to="/" go={go}>
               cronfleet
             </Link>
@@ -74,6 +114,15 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
           <Link to="/workers" go={go}>
             Workers
           </Link>
+          <Link to="/alerts" go={go}>
+            Alerts
+            <OpenAlerts {...api} />
+          </Link>
+          {may(me, 'admin') && (
+            <Link to="/audit" go={go}>
+              Audit
+            </Link>
+          )}
           <span class="ms-auto text-body-secondary d-none d-sm-inline">
             {me.name} ({me.role})
           </span>
@@ -86,11 +135,17 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
           </button>
         </div>
       </nav>
-      <main class="container">
+      <main class="container pb-4">
+        <ServerNotice {...api} />
         <Page key={path} {...api} me={me} go={go} path={path} />
       </main>
     </>
   );
+}
+
+/** Once more what may have been a hiccup; what is refused is refused again. */
+function retry(failures: number, error: Error): boolean {
+  return failures < 1 && !(error instanceof Problem && error.status < 500);
 }
 
 function Site() {
@@ -98,7 +153,7 @@ function Site() {
   const [starting, setStarting] = useState(session === null);
   const [reason, setReason] = useState('');
   const [elsewhere, setElsewhere] = useState<string | null>(null);
-  const queries = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry: 1 } } }), [session]);
+  const queries = useMemo(() => new QueryClient({ defaultOptions: { queries: { retry } } }), [session]);
   useEffect(() => {
     // The link of a new start, opened in a tab that is here already, changes no more than the fragment.
     const linked = () => {
@@ -142,7 +197,8 @@ function Site() {
   if (session === null || api === null)
     return <SignIn reason={reason} elsewhere={elsewhere} enter={setSession} />;
   return (
-    <QueryClientProvider client={queries}>
+    // Another session is somebody else's: nothing of what the one saw is for the other.
+    <QueryClientProvider key={session} client={queries}>
       <Signed api={api} signOut={() => signOut(session)} />
     </QueryClientProvider>
   );

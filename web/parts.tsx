@@ -1,6 +1,7 @@
+import { useQuery } from '@tanstack/preact-query';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { Client, Me, Run } from './api.ts';
+import type { Client, Me, Page, Run } from './api.ts';
 
 /** What every page gets. */
 export interface Shared extends Client {
@@ -97,6 +98,44 @@ export function Fault({ error }: { error: unknown }) {
   );
 }
 
+/** What stands where a page's content will be: that it comes, or why not. */
+export function Coming({ error }: { error: unknown }) {
+  if (error !== null && error !== undefined) return <Fault error={error} />;
+  return (
+    <p class="text-body-secondary" aria-live="polite">
+      Loading ...
+    </p>
+  );
+}
+
+/** A list of the API's, page by page, kept up to date. Another `path`, as of another search, begins at its first page. */
+export function usePages<T>(call: Client['call'], path: string, refetchInterval: number) {
+  const [walk, setWalk] = useState<{ path: string; cursors: string[] }>({ path, cursors: [] });
+  const cursors = walk.path === path ? walk.cursors : [];
+  const cursor = cursors.at(-1);
+  const query = useQuery({
+    queryKey: [path, cursor],
+    queryFn: () =>
+      call<Page<T>>('GET', cursor === undefined ? path : `${path}&cursor=${encodeURIComponent(cursor)}`),
+    refetchInterval,
+    // What was there stays until what comes is there.
+    placeholderData: (before: Page<T> | undefined) => before,
+  });
+  const next = query.data?.next ?? null;
+  const turn = (label: string, to: string[]) => (
+    <button type="button" class="btn btn-outline-secondary" onClick={() => setWalk({ path, cursors: to })}>
+      {label}
+    </button>
+  );
+  const pager = (cursors.length > 0 || next !== null) && (
+    <div class="d-flex gap-2 my-3">
+      {cursors.length > 0 && turn('Back', cursors.slice(0, -1))}
+      {next !== null && turn('More', [...cursors, next])}
+    </div>
+  );
+  return { items: query.data?.items, error: query.error, next, isFirst: cursors.length === 0, pager };
+}
+
 /** What the tab and a reader of the screen say of where one is. */
 export function useTitle(title: string): void {
   useEffect(() => {
@@ -112,6 +151,16 @@ export function jobTitle(group: string, name: string): string {
 /** What a schedule says, as far as one line can. */
 export function Schedule({ of }: { of: string | string[] | null }) {
   return of === null ? <>by hand</> : <code>{Array.isArray(of) ? of.join(' | ') : of}</code>;
+}
+
+/** What people call a job by that the API names `group/name`. */
+export function JobLink({ id, go }: { id: string; go(path: string): void }) {
+  const [group = '', name = ''] = id.split('/');
+  return (
+    <Link to={`/jobs/${group}/${name}`} go={go}>
+      {jobTitle(group, name)}
+    </Link>
+  );
 }
 
 export function may(me: Me, role: Me['role']): boolean {

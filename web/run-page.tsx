@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type LogPart, Problem, type Run } from './api.ts';
-import { Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
+import { Coming, Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
 import { asTerminal } from './terminal.ts';
 
 /** What a page holds of a log at most; the whole is a download. */
@@ -61,7 +61,7 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
       pre.scrollTop = pre.scrollHeight;
   }, [log]);
 
-  if (data === undefined) return <Fault error={error} />;
+  if (data === undefined) return <Coming error={error} />;
   const kill = () => call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
   return (
     <>

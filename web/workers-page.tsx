@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/preact-query';
 import type { Page, Worker } from './api.ts';
-import { Fault, type Shared, Time, useTitle } from './parts.tsx';
+import { Coming, Fault, type Shared, Time, useTitle } from './parts.tsx';
 
 /** For what a phone has no room for. */
 const wide = 'd-none d-md-table-cell';
@@ -15,7 +15,7 @@ export function WorkersPage({ call }: Shared) {
   return (
     <>
       <h1 class="h3">Workers</h1>
-      <Fault error={error} />
+      {data === undefined ? <Coming error={error} /> : <Fault error={error} />}
       <div class="table-responsive">
         <table class="table align-middle">
           <thead>

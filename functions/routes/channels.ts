@@ -25,7 +25,7 @@ const zone = v.pipe(
   v.check((text) => zoneNamed(text) !== null, 'expected a time zone such as Europe/Berlin'),
 );
 const mailAddress = v.pipe(
-  words(3, 320),
+  words(0, 320),
   v.regex(/^[^\s@<>,]+@[^\s@<>,]+$/, 'expected an address such as ops@example.org'),
 );
 /** What every kind of channel has. */
@@ -46,7 +46,11 @@ const channelBody = v.variant('type', [
   v.strictObject({ type: v.literal('slack'), url: http, ...common }),
   v.strictObject({
     ...{ type: v.literal('email'), url: url(/^smtps?:$/, 'expected smtp://[USER:PASSWORD@]HOST[:PORT]') },
-    ...{ from: mailAddress, to: v.pipe(v.array(mailAddress), v.minLength(1), v.maxLength(50)), ...common },
+    ...{
+      from: mailAddress,
+      to: v.pipe(v.array(mailAddress), v.minLength(1, 'expected at least one address'), v.maxLength(50)),
+      ...common,
+    },
   }),
 ]);
 

@@ -1,6 +1,7 @@
 import { globSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { readPackage } from './sources/project-files.ts';
 
 const out = 'dist/site';
 /** What a page may cost a phone, gzipped. */
@@ -12,6 +13,7 @@ function fresh(): boolean {
   const sources = [
     ...globSync('web/*'),
     ...globSync('core/model/*'),
+    'package.json',
     'package-lock.json',
     'infra/scripts/build-site.ts',
   ];
@@ -47,6 +49,7 @@ async function buildSite(): Promise<void> {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="version" content="${readPackage().version}">
 <title>cronfleet</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/${style}">

@@ -1,51 +1,19 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { findChromium } from './chromium.ts';
+import type { Page } from 'playwright-core';
+import { leftOut, startUp, type Up } from './up.ts';
 
-const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
-const found = findChromium();
-const missing = 'missing' in found ? found.missing : null;
-if (missing !== null && process.env.CI !== 'true') console.log(`LEFT OUT: the browser test: ${missing}`);
-
-describe('the site in a real browser', {
-  skip: missing !== null && process.env.CI !== 'true' ? missing : false,
-}, () => {
-  const dir = mkdtempSync(join(tmpdir(), 'cronfleet-site-'));
-  const complaints: string[] = [];
-  let server: ChildProcess;
-  let browser: Browser;
+describe('the site in a real browser', leftOut, () => {
+  let up: Up;
   let page: Page;
+  let complaints: string[];
 
   before(async () => {
-    if ('missing' in found) throw new Error(found.missing);
-    server = spawn(
-      process.execPath,
-      [main, 'up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--log-level', 'error'],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    const line = await new Promise<string>((resolve, reject) => {
-      server.stdout?.once('data', (text) => resolve(String(text)));
-      server.once('exit', (code) => reject(new Error(`up ended with ${code}`)));
-    });
-    browser = await chromium.launch({ executablePath: found.path, args: found.args });
-    page = await browser.newPage();
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('dialog', (dialog) => void dialog.accept());
-    await page.goto(/http:\S+/.exec(line)?.[0] ?? '');
+    up = await startUp();
+    ({ page, complaints } = up);
   });
-  after(async () => {
-    await browser?.close();
-    const gone = new Promise((resolve) => server.once('exit', resolve));
-    server.kill('SIGINT');
-    await gone;
-    rmSync(dir, { recursive: true });
-  });
+  after(() => up?.close());
 
   async function make(name: string, command: string, schedule = ''): Promise<void> {
     await page.getByRole('link', { name: 'Jobs' }).click();
