@@ -73,8 +73,8 @@ const openPaths = [
  */
 export function createApp(deps: AppDeps) {
   const app = new Hono<Env>();
-  const { oidc = async () => null, clock, fetch: ask } = deps;
-  const provider = ask === undefined ? async () => null : providerOfNow(oidc, { clock, fetch: ask });
+  const { oidc = async () => null, clock, events, fetch: ask } = deps;
+  const provider = ask === undefined ? async () => null : providerOfNow(oidc, { clock, events, fetch: ask });
   const authentic = authenticator(deps, provider);
   const people = signIn(deps, provider, { clock, fetch: ask ?? globalThis.fetch });
   const routes = routesOf(authentic.forget);

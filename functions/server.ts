@@ -16,6 +16,7 @@ import { createApp } from './app.ts';
 import type { SiteFile } from './deps.ts';
 import { keepForgetting } from './expiry.ts';
 import { listener } from './listener.ts';
+import { tellProvider } from './oidc/findings.ts';
 
 /** What a server that is stopped may still take to answer: another one goes on with what it cuts off. */
 const patienceMs = 3_000;
@@ -65,6 +66,7 @@ export async function startServer(
     stop.signal,
   );
   void tellFindings(stores, { clock, ids, events });
+  void tellProvider(settings.oidc, { clock, events, fetch: globalThis.fetch });
   const measuring = reference.run(stop.signal);
   const hasToken = await listTokens(kv, layout).then(
     (tokens) => tokens.length > 0,

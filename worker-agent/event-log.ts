@@ -32,6 +32,7 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'settings.changed': 'info',
   'settings.stale': 'error',
   'store.finding': 'warn',
+  'provider.finding': 'warn',
   'server.fault': 'error',
   'http.fault': 'error',
 };
@@ -39,7 +40,7 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
 /** Writes events as structured logs: the event's type is the message, its fields are the fields. */
 export function logEvent(logger: Logger, event: Event): void {
   const { type, ...fields } = event;
-  const isGrave = event.type === 'store.finding' && event.severity === 'error';
+  const isGrave = 'severity' in event && event.severity === 'error';
   const level = isGrave ? 'error' : (levels[type] ?? 'debug');
   if (!logger.isLevelEnabled(level)) return;
   if (event.type === 'run.ended') {

@@ -13,6 +13,7 @@ import { authenticator, createToken } from '#functions/auth.ts';
 import type { SiteFile } from '#functions/deps.ts';
 import { keepForgetting } from '#functions/expiry.ts';
 import { listener } from '#functions/listener.ts';
+import { tellProvider } from '#functions/oidc/findings.ts';
 import { readClientFile, writeClientFile } from './client-file.ts';
 import { sayingDiskFull } from './data-folder.ts';
 import { createHostAgent } from './host-agent.ts';
@@ -132,6 +133,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
     stop.signal,
   );
   void tellFindings(settings, { clock, ids, events });
+  void tellProvider(settings.oidc, { clock, events, fetch: globalThis.fetch });
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {
     url,

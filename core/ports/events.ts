@@ -67,6 +67,8 @@ export type Event =
       code: string;
       message: string;
     }
+  /** What keeps people from signing in by the provider, as found at a start, or when it was asked and did not answer. */
+  | { type: 'provider.finding'; severity: 'error' | 'warning'; message: string }
   | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' | 'cut' }
   | {
       type: 'http.request';

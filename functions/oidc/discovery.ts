@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { askProvider, providerAway, type Reach } from './ask-provider.ts';
+import type { KeySet } from './verify.ts';
 
 const url = v.pipe(v.string(), v.url());
 const texts = v.optional(v.array(v.string()));
@@ -19,7 +20,7 @@ const Metadata = v.object({
 });
 export type Metadata = v.InferOutput<typeof Metadata>;
 
-export function discoveryUrl(issuer: string): string {
+function discoveryUrl(issuer: string): string {
   return `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
 }
 
@@ -44,5 +45,14 @@ export async function discover(issuer: string, reach: Reach): Promise<Metadata> 
   if (issuer.startsWith('https:'))
     for (const one of [found.authorization_endpoint, found.token_endpoint, found.jwks_uri])
       if (!one.startsWith('https:')) throw providerAway(`${at} names ${one}; expected https`);
+  return found;
+}
+
+/** The keys that it signs with. Refusal `provider_away`. */
+export async function fetchKeys({ jwks_uri: at }: Metadata, reach: Reach): Promise<KeySet> {
+  const { status, json } = await askProvider(reach, at);
+  const { keySetOf } = await import('./verify.ts');
+  const found = status === 200 ? keySetOf(json) : null;
+  if (found === null) throw providerAway(`${at} answers with HTTP ${status} and no set of keys`);
   return found;
 }

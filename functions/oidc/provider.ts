@@ -1,7 +1,8 @@
 import type { OidcSettings } from '#core/cluster/oidc-settings.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { askProvider, providerAway, type Reach } from './ask-provider.ts';
-import { discover } from './discovery.ts';
+import type { Events } from '#core/ports/events.ts';
+import type { Reach } from './ask-provider.ts';
+import { discover, fetchKeys } from './discovery.ts';
 import { kept } from './kept.ts';
 import type { Claims, KeySet } from './verify.ts';
 
@@ -12,20 +13,30 @@ const againMs = 30_000;
 /** Two clocks, each set by NTP, are never so far apart. */
 const leewayS = 60;
 
+interface Host extends Reach {
+  events: Events;
+}
+
 /** One provider: what it says of itself, its keys, and what a token of it claims. */
-function providerOf(settings: OidcSettings, reach: Reach) {
+function providerOf(settings: OidcSettings, { events, ...reach }: Host) {
   const { clock } = reach;
-  const metadata = kept(() => discover(settings.issuer, reach), {
+  /** Whoever asks hears of it, too; the log has it for whoever can do something about it. */
+  async function telling<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof Refusal)
+        events.emit({ type: 'provider.finding', severity: 'error', message: error.message });
+      throw error;
+    }
+  }
+  const metadata = kept(() => telling(discover(settings.issuer, reach)), {
     ...{ clock, freshMs: freshMs.metadata, againMs },
   });
   const keys = kept(
     async () => {
-      const { jwks_uri: at } = await metadata.now();
-      const { status, json } = await askProvider(reach, at);
-      const { keySetOf } = await import('./verify.ts');
-      const found: KeySet | null = status === 200 ? keySetOf(json) : null;
-      if (found === null) throw providerAway(`${at} answers with HTTP ${status} and no set of keys`);
-      return found;
+      const now = await metadata.now();
+      return await telling(fetchKeys(now, reach));
     },
     { clock, freshMs: freshMs.keys, againMs },
   );
@@ -78,14 +89,14 @@ const audienceOf = ({ clientId, audience }: OidcSettings) =>
 /** The provider that the settings of now name; null: none. What is known of it stays while they say the same. */
 export function providerOfNow(
   settings: () => Promise<OidcSettings | null>,
-  reach: Reach,
+  host: Host,
 ): () => Promise<Provider | null> {
   let held: { text: string; provider: Provider } | null = null;
   return async () => {
     const now = await settings();
     if (now === null) return null;
     const text = JSON.stringify(now);
-    if (held?.text !== text) held = { text, provider: providerOf(now, reach) };
+    if (held?.text !== text) held = { text, provider: providerOf(now, host) };
     return held.provider;
   };
 }

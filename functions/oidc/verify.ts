@@ -6,7 +6,7 @@ export type Claims = Readonly<Record<string, unknown>> & { sub: string; exp: num
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
 
 /** Signatures by a private key only: `none` is nobody's, and with HMAC whoever knows the public key could sign. */
-const algorithms = [
+export const algorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];

@@ -206,6 +206,7 @@ describe("a provider's token", () => {
     assert.equal((await api.ask('GET', '/api/v1/me')).status, 200);
     assert.equal((await api.ask('GET', '/api/v1/health', as(token))).status, 200);
     assert.equal(issuer.state.asked.length, 1, 'the next ones are told at once');
+    assert.equal(api.told.filter(({ type }) => type === 'provider.finding').length, 1, 'as is the log');
     issuer.state.away = false;
     await clock.advance(5_000);
     assert.equal((await me(token)).status, 200);

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse as parseYaml } from 'yaml';
 import { readSettings, settingNames } from '#agent/settings.ts';
+import { oidcNames } from '#core/cluster/oidc-settings.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { release } from './releases.ts';
 
@@ -151,7 +152,7 @@ describe('the installer, in an empty root', { timeout: 120_000 }, () => {
 describe('the settings files that ship', () => {
   const used = {
     'agent.yaml': ['data', 'kv', 'history', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
-    'server.yaml': ['kv', 'history', 'listen', 'log-level'],
+    'server.yaml': ['kv', 'history', 'listen', 'log-level', ...oidcNames],
   };
   for (const [name, wanted] of Object.entries(used)) {
     const path = join(projectFolder, 'infra/release', name);

@@ -277,6 +277,9 @@ describe('nginx by itself', { timeout: 60_000 }, () => {
   const seen: string[] = [];
   const good = createServer((asked, response) => {
     seen.push(`good ${asked.method}`);
+    // As large as a browser takes it, beside the other headers of a master.
+    if (asked.url === '/api/v1/sign-in/renew')
+      response.setHeader('set-cookie', `c=${'r'.repeat(3_900)}`).setHeader('x-others', 'x'.repeat(700));
     asked.resume().on('end', () => response.end('{}'));
   });
   const dying = createServer((asked) => {
@@ -326,13 +329,27 @@ describe('nginx by itself', { timeout: 60_000 }, () => {
   });
 
   it('sends no other POST twice, and says that it can not know', async () => {
-    for (const path of ['/api/v1/jobs/default/a/run', '/job/save']) {
+    for (const path of [
+      '/api/v1/jobs/default/a/run',
+      '/job/save',
+      '/api/v1/sign-in',
+      '/api/v1/sign-in/renew',
+    ]) {
       const { status, text, seen } = await dies('POST', path);
       assert.deepEqual([status, seen], [502, ['dying POST']]);
       const { code, detail } = JSON.parse(text);
       assert.equal(code, 'server_unavailable');
       assert.match(detail, /may have been done/);
     }
+  });
+
+  it('lets the largest cookie through, and nobody sign in without end', async () => {
+    let answer = await nginx.ask('POST', '/api/v1/sign-in/renew', {}, '{}');
+    while (answer.status === 502) answer = await nginx.ask('POST', '/api/v1/sign-in/renew', {}, '{}');
+    assert.deepEqual([answer.status, String(answer.headers['set-cookie']).length], [200, 3_902]);
+    const tried = [];
+    for (let i = 0; i < 60; i += 1) tried.push(await nginx.ask('GET', '/api/v1/sign-in'));
+    assert.ok(tried.some(({ status }) => status === 429));
   });
 
   it('lets nobody try tokens without end: 429, in the words of the API', async () => {

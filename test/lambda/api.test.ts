@@ -13,6 +13,7 @@ const suites = {
   guards: () => import('#test/api/guards.test.ts'),
   jobs: () => import('#test/api/jobs.test.ts'),
   past: () => import('#test/api/past.test.ts'),
+  'real-provider': () => import('#test/api/real-provider.test.ts'),
   roles: () => import('#test/api/roles.test.ts'),
   runs: () => import('#test/api/runs.test.ts'),
   'sign-in': () => import('#test/api/sign-in.test.ts'),

@@ -4,6 +4,7 @@ import { cronToo } from '../doctor/cron-too.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { hostFindings } from '../doctor/host-findings.ts';
 import { serverFindings } from '../doctor/server-findings.ts';
+import { signInFindings } from '../doctor/sign-in-findings.ts';
 import { storeFindings } from '../doctor/store-findings.ts';
 
 /** Everything that tends to be wrong, each with what to do about it. */
@@ -19,13 +20,14 @@ export const doctor: Command = {
   flags: {
     ...jsonFlag,
     ...Object.fromEntries((['kv', 'history'] as const).map((name) => [name, settingHelp(name)])),
-    config: { value: 'FILE', help: 'the settings of a daemon here, whose stores are looked at' },
+    config: { value: 'FILE', help: 'the settings of a daemon here, whose stores and sign-in are looked at' },
   },
   async run(context) {
     const { terminal, has, data } = context;
     const findings: Finding[] = [
       ...(await serverFindings(context)),
       ...(await storeFindings(context)),
+      ...(await signInFindings(context)),
       ...hostFindings(data),
       ...(await cronToo(context)),
     ];

@@ -1,5 +1,5 @@
 import { Refusal } from '#core/model/refusal.ts';
-import { Unreachable } from '../api-client.ts';
+import { type Api, Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
 import { version } from '../shipped.ts';
 import { bad, type Finding, ok } from './finding.ts';
@@ -33,6 +33,7 @@ export async function serverFindings({ api, now }: Context): Promise<Finding[]> 
             'bring both to the same version',
           ),
     );
+    found.push(...(await signInFinding(server)));
     const date = (await server.raw('/me', 'application/json')).headers.get('date');
     found.push(...clockFinding(date, now()));
     found.push(...workerFindings(((await server.get('/workers')) as { items: Worker[] }).items));
@@ -41,6 +42,19 @@ export async function serverFindings({ api, now }: Context): Promise<Finding[]> 
     if (error instanceof Unreachable) return [bad(error.message)];
     if (error instanceof Refusal)
       return [bad(error.message, 'the token can be another one: --token, CRONFLEET_TOKEN')];
+    throw error;
+  }
+}
+
+/** By whom people sign in beside tokens, and what keeps the server from that. */
+async function signInFinding(server: Api): Promise<Finding[]> {
+  try {
+    const { oidc } = (await server.get('/sign-in')) as { oidc: { issuer: string } | null };
+    return oidc === null ? [] : [ok(`people sign in by ${oidc.issuer}, too`)];
+  } catch (error) {
+    // A server of before has no such route, and no provider.
+    if (error instanceof Refusal && error.code === 'route_not_found') return [];
+    if (error instanceof Unreachable) return [bad(error.message, 'until then only tokens let anybody in')];
     throw error;
   }
 }
