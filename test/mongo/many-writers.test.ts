@@ -1,9 +1,43 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
 import { chunk, run } from '#test/contract/history-suite.ts';
 import { mongoForTests } from './server.ts';
+
+/** A line to a server that lets a command through, and from then on nothing either way. */
+async function cutBehind(target: string, command: string) {
+  const { hostname, port } = new URL(target);
+  const { promise: reached, resolve } = Promise.withResolvers<void>();
+  let cut = false;
+  const sockets: Socket[] = [];
+  const listener = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    sockets.push(client, upstream);
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    client.on('data', (data) => {
+      if (cut) return;
+      upstream.write(data);
+      if (!data.includes(`\x02${command}\0`, 0, 'latin1')) return;
+      cut = true;
+      resolve();
+    });
+    upstream.on('data', (data) => void (cut || client.write(data)));
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    endpoint: `127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    reached,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}
 
 const server = await mongoForTests();
 const { url, name } = server.database();
@@ -38,6 +72,26 @@ describe('Several writers of one history', () => {
       later.map((each) => each?.exitCode),
       firsts.map((each) => each?.exitCode),
     );
+  });
+
+  it('are not held up by one that was cut off in the middle', async () => {
+    const open = run(200);
+    await writers[0]?.saveRuns([open]);
+    const line = await cutBehind(server.url, 'update');
+    const { pathname } = new URL(url);
+    const cut = mongoHistory({
+      url: `mongodb://${line.endpoint}${pathname}?directConnection=true&socketTimeoutMS=1000`,
+      clock: systemClock(),
+    });
+    const ended = { ...open, state: 'succeeded' as const, exitCode: 0, endedAt: open.instant };
+    const saving = assert.rejects(cut.saveRuns([ended]));
+    await line.reached;
+    const began = performance.now();
+    await writers[1]?.saveRuns([ended]);
+    assert.ok(performance.now() - began < 5_000);
+    assert.equal((await writers[2]?.run(open.id))?.also, null);
+    await saving;
+    await Promise.all([cut.close(), line.close()]);
   });
 
   it('store a piece of output once', async () => {

@@ -120,7 +120,7 @@ export async function makeLayout(db: Db, place: string): Promise<void> {
   if (setName === undefined && msg !== 'isdbgrid')
     throw new Refusal(
       'store_standalone',
-      `history ${place}: is a single server; start it with --replSet NAME and run rs.initiate() once, one member will do: without that it has no transactions`,
+      `history ${place}: is a single server; start it with --replSet NAME and run rs.initiate() once, one member will do: without that no write can be repeated safely`,
     );
   for (const { name, required, properties, indexes } of collections) {
     const validator = {

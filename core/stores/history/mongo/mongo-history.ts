@@ -48,7 +48,7 @@ export function historyIn(
   { clock, place, close }: { clock: Clock; place: string; close(): Promise<void> },
 ): History {
   const records = db.collection<RunDocument>('runs');
-  const runs = runsCollection(records, db.client);
+  const runs = runsCollection(records);
   const logs = logsCollection(db.collection<LogDocument>('logs'));
   const alerts = alertsCollection(
     db.collection<AlertDocument>('alerts'),

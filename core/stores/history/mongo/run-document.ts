@@ -12,6 +12,8 @@ const times = new Set([
 
 export interface RunDocument extends Document {
   _id: string;
+  /** How often it was changed; left out: never. */
+  rev?: number;
   order: string;
 }
 
@@ -32,7 +34,7 @@ export function documentOf(run: Run): RunDocument {
   };
 }
 
-export function runOf({ _id, v, order, due, duration, late, ...fields }: Document): Run {
+export function runOf({ _id, v, rev, order, due, duration, late, ...fields }: Document): Run {
   const known = Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, read(value)]));
   return blankRun({ ...(known as unknown as Run), id: _id });
 }

@@ -1,4 +1,4 @@
-import type { AnyBulkWriteOperation, Collection, MongoClient } from 'mongodb';
+import type { AnyBulkWriteOperation, Collection } from 'mongodb';
 import { MongoError } from 'mongodb';
 import type { Run } from '#core/model/run.ts';
 import { HistoryError } from '#core/ports/history.ts';
@@ -6,7 +6,6 @@ import { keepFirst } from '../keep-first.ts';
 import { refusalOf, unwritten } from './mongo-error.ts';
 import { orderFrom } from './order.ts';
 import { asStored, documentOf, type RunDocument, runOf } from './run-document.ts';
-import { inTransaction } from './transaction.ts';
 
 /** Others may write the same records meanwhile. Each round at least one of all who do gets through. */
 const mostRounds = 20;
@@ -16,7 +15,7 @@ const atOnce = 16;
 type Records = ReadonlyMap<string, readonly Run[]>;
 
 /** The ledger: one document a run. */
-export function runsCollection(runs: Collection<RunDocument>, client: MongoClient) {
+export function runsCollection(runs: Collection<RunDocument>) {
   /** Writes those that are new, all in one; answers the ids of which History holds something, and the error about those it won't take. */
   async function insert(records: Records): Promise<{ there: string[]; refused: unknown }> {
     const ids = [...records.keys()];
@@ -32,36 +31,44 @@ export function runsCollection(runs: Collection<RunDocument>, client: MongoClien
     }
   }
 
-  /** Has what History holds of these go on as keep-first says, all or none. Answers those of which it holds nothing any more. */
+  /**
+   * Has what History holds of these go on as keep-first says. Answers those of which it holds nothing any more, or which somebody else has
+   * changed meanwhile. Each document is replaced only where it is the one that was read, by its `rev`; in a transaction whoever dies in the middle
+   * would leave all of them locked for a minute.
+   */
   async function change(records: Records, ids: readonly string[]): Promise<string[]> {
-    const gone = new Set(ids);
-    await inTransaction(client, async (session) => {
-      const changed: AnyBulkWriteOperation<RunDocument>[] = [];
-      for (const document of await runs.find({ _id: { $in: [...ids] } }, { session }).toArray()) {
-        const before = runOf(document);
-        gone.delete(before.id);
-        const { _id, ...replacement } = documentOf(fold(before, records.get(before.id) ?? []));
-        const isSame = JSON.stringify(runOf({ _id, ...replacement })) === JSON.stringify(before);
-        if (!isSame) changed.push({ replaceOne: { filter: { _id }, replacement } });
+    const left = new Set(ids);
+    const changed: AnyBulkWriteOperation<RunDocument>[] = [];
+    for (const document of await runs.find({ _id: { $in: [...ids] } }).toArray()) {
+      const before = runOf(document);
+      const { _id, ...next } = documentOf(fold(before, records.get(before.id) ?? []));
+      if (JSON.stringify(runOf({ _id, ...next })) === JSON.stringify(before)) {
+        left.delete(_id);
+        continue;
       }
-      if (changed.length > 0) await runs.bulkWrite(changed, { session, ordered: false });
-    });
-    return [...gone];
+      const { rev } = document;
+      const filter = { _id, rev: rev ?? { $exists: false } };
+      changed.push({ replaceOne: { filter, replacement: { ...next, rev: (rev ?? 0) + 1 } } });
+    }
+    if (changed.length === 0) return [...left];
+    const { matchedCount } = await runs.bulkWrite(changed, { ordered: false });
+    // Which of them somebody was quicker with is not said: all are looked at once more.
+    return matchedCount < changed.length ? [...left] : [];
   }
 
   /** That; where the server will not take one of them, the others all the same. */
   async function changeWhatMay(
     records: Records,
     ids: readonly string[],
-  ): Promise<{ gone: string[]; refused: unknown }> {
+  ): Promise<{ open: string[]; refused: unknown }> {
     try {
-      return { gone: await change(records, ids), refused: null };
+      return { open: await change(records, ids), refused: null };
     } catch (error) {
       if (!(error instanceof MongoError) || refusalOf(error) === undefined) throw error;
-      if (ids.length <= 1) return { gone: [], refused: error };
-      const gone: string[] = [];
-      for (const id of ids) gone.push(...(await changeWhatMay(records, [id])).gone);
-      return { gone, refused: error };
+      if (ids.length <= 1) return { open: [], refused: error };
+      const open: string[] = [];
+      for (const id of ids) open.push(...(await changeWhatMay(records, [id])).open);
+      return { open, refused: error };
     }
   }
 
@@ -78,9 +85,9 @@ export function runsCollection(runs: Collection<RunDocument>, client: MongoClien
         const { there, refused } = await insert(left);
         problem ??= refused;
         if (there.length === 0) break;
-        const { gone, refused: alsoRefused } = await changeWhatMay(left, there);
+        const { open, refused: alsoRefused } = await changeWhatMay(left, there);
         problem ??= alsoRefused;
-        left = new Map(gone.map((id) => [id, left.get(id) ?? []]));
+        left = new Map(open.map((id) => [id, left.get(id) ?? []]));
       }
       // What the server will not take keeps nothing else from being saved.
       if (problem !== null) throw problem;
