@@ -4,7 +4,7 @@ import { referenceOf, referenceTime } from '#core/cluster/reference-time.ts';
 import { epoch, World } from '../sim/world.ts';
 
 /** A host whose wall clock is `offset` off and may be stepped, and a History that answers by the true time. */
-function setUp(offset = 0) {
+function setUp(offset = 0, { there = 5, back = 5 } = {}) {
   const world = new World();
   const host = {
     offset,
@@ -13,8 +13,8 @@ function setUp(offset = 0) {
     after: (ms: number, fn: () => void) => world.after(ms, fn),
   };
   const history = {
-    there: 5,
-    back: 5,
+    there,
+    back,
     away: false,
     asked: 0,
     async now() {
@@ -72,6 +72,27 @@ it('takes no more from a slow answer than that says', async () => {
   Object.assign(history, { there: 0, back: 4_000 });
   await world.advance(30_000);
   assert.equal(reference.skewMs(), 100);
+  stop.abort();
+  await running;
+});
+
+it('asks again where the first answer had to wait for a connection: half of that would be the better part of a second wrong', async () => {
+  const { world, history, reference, stop, running } = setUp(100, { there: 1_200 });
+  await world.advance(100);
+  history.there = 5;
+  await world.advance(1_110);
+  assert.equal(reference.skewMs(), null, 'not by the slow one');
+  await world.advance(20);
+  assert.equal(reference.skewMs(), 100);
+  assert.equal(history.asked, 2);
+  stop.abort();
+  await running;
+});
+
+it('goes by slow answers where there are no others', async () => {
+  const { world, reference, stop, running } = setUp(700, { there: 400, back: 400 });
+  await world.advance(5_000);
+  assert.equal(reference.skewMs(), 700);
   stop.abort();
   await running;
 });
