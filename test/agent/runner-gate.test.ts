@@ -36,6 +36,21 @@ describe('runner: armed, claimed, released', () => {
     assert.equal(existsSync(stamp('lost-its-claim')), false);
   });
 
+  it('of many at once tells no end before all have started, unless that takes long: starts go first', async () => {
+    const plans = Array.from({ length: 20 }, (_, n) => stamper(`burst-${n}`, 'burst'));
+    for (const plan of plans) {
+      await host.arm(plan);
+      await host.claim(plan);
+    }
+    const at = host.clock.boot();
+    await host.release('burst');
+    await host.until(() => plans.some(({ run }) => host.ends.has(run)));
+    const tookMs = host.clock.boot() - at;
+    const begun = plans.filter(({ run }) => host.starts.has(run)).length;
+    assert.ok(begun === plans.length || tookMs >= 400, `${begun} of ${plans.length} after ${tookMs} ms`);
+    for (const { run } of plans) assert.equal((await host.ended(run)).how, 'exited');
+  });
+
   it('starts nothing before the release, claimed or not', async () => {
     const plan = stamper('waits', 'later');
     await host.arm(plan);

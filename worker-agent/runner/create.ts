@@ -26,8 +26,13 @@ import { createWatch } from './watch.ts';
 
 /** Arming and adopting leave the event loop free at least this often. */
 const sliceMs = 10;
-/** From this many on, ends wait until all of a gate's runs have started, at most this long: starts go first. */
-const burstRuns = 50;
+/**
+ * From this many on starts go first: nothing is looked at for a moment, and ends wait until all of a gate's runs have started, for so long a
+ * run at most, as two processors start some thousand a second.
+ */
+const burstRuns = 10;
+const hushMs = 80;
+const burstPerRunMs = 20;
 const longestBurstMs = 1_000;
 /** Until what the host was short of is asked for again. */
 const shortMs = 250;
@@ -342,7 +347,10 @@ export function createRunner(options: RunnerOptions): Runner {
         one.phase = 'released';
         one.releasedAt = now;
       }
-      if (released.length >= burstRuns) burstUntil = clock.boot() + longestBurstMs;
+      if (released.length >= burstRuns) {
+        burstUntil = clock.boot() + Math.min(released.length * burstPerRunMs, longestBurstMs);
+        watch.hush(hushMs);
+      }
       try {
         pipe.release(deadlineBootMs);
       } catch (error) {

@@ -84,6 +84,11 @@ export function createWatch(
 
   return {
     arrange,
+    /** Looks next after so long: whoever is starting right now needs the processors more. */
+    hush(ms: number): void {
+      cancel?.();
+      cancel = stopped ? null : clock.after(ms, look);
+    },
     stop(): void {
       stopped = true;
       cancel?.();
