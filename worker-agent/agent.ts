@@ -70,7 +70,10 @@ export function createAgent(given: AgentDeps) {
   };
   const packing = given.batcher ?? batcher;
   const claims = packing({ kv, outer: under(stillMe), under: presence.incarnation, again });
-  const finishes = packing({ kv, outer: () => [], again });
+  const finishes = packing({
+    ...{ kv, outer: () => [], again },
+    gather: (enough) => sleep(clock, times.gather, AbortSignal.any([enough, ending.signal])),
+  });
   const reads = packing({ kv, outer: () => [], again });
   const keeps = packing({ kv, outer: under(stillRegistered), under: presence.incarnation, again });
 

@@ -66,6 +66,8 @@ export const times = {
   awayTtl: 600_000,
   /** A claim goes out this long before its instant. */
   lead: 200,
+  /** Finishes of a burst wait so long for each other: they come one by one, and each request is a commit. */
+  gather: 50,
   /** When the second and the third by rank look whether the home has decided. */
   deputyDelays: [0, 250, 1_000],
   /** How long the end of a run waits for History before its record is owed. */

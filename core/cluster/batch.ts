@@ -36,7 +36,7 @@ interface Waiting {
 }
 
 /**
- * Sends pieces in as few requests as may be: what arrives while a request is under way goes with the next. etcd judges
+ * Sends pieces in as few requests as may be: what arrives while a request is under way, or is gathered after it, goes with the next. etcd judges
  * every nested compare on the state before the whole request, so one request holds at most one piece that names a
  * given job, of whatever kind. Repeats what ended unknown or was not taken: every transaction here is safe to repeat.
  */
@@ -48,9 +48,15 @@ export function batcher(deps: {
   under?: () => Revision | null;
   /** Waits before the `attempt`th repeat (1, 2, ...); false: give up and reject. */
   again: (attempt: number, error: KvError) => Promise<boolean>;
+  /**
+   * For what is in no hurry: waits after each request for what else may come, `enough` being that a whole request's worth waits. So a
+   * piece that comes alone goes at once, and of many each waits for the others.
+   */
+  gather?: (enough: AbortSignal) => Promise<void>;
 }) {
   let waiting: Waiting[] = [];
   let busy = false;
+  let enough: AbortController | null = null;
   const idlers: (() => void)[] = [];
 
   function take(): Waiting[] {
@@ -72,9 +78,14 @@ export function batcher(deps: {
     try {
       // Let the turn end first: what one tick decides travels together.
       await Promise.resolve();
-      while (waiting.length > 0) await send(take());
+      while (waiting.length > 0) {
+        await send(take());
+        enough = new AbortController();
+        if (waiting.length < maxPieces) await deps.gather?.(enough.signal);
+      }
     } finally {
       busy = false;
+      enough = null;
       for (const tell of idlers.splice(0)) tell();
     }
   }
@@ -128,6 +139,7 @@ export function batcher(deps: {
     submit(piece: Piece): Promise<PieceResult> {
       return new Promise((resolve, reject) => {
         waiting.push({ piece, resolve, reject });
+        if (waiting.length >= maxPieces) enough?.abort();
         void flush();
       });
     },
