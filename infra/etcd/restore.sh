@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a new member's data out of a backup (etcdctl snapshot save FILE). For each member, on its machine, with etcd stopped and its old
-# data moved away; then start all of them. README.md says what to do before the workers are started again.
+# data moved away; then start all of them. The runbook says what to do before the workers are started again.
 #
 #   restore.sh BACKUP DATA-FOLDER [NAME PEER-URL INITIAL-CLUSTER]
 #

@@ -32,11 +32,13 @@ export async function buildRelease(
   mkdirSync(join(folder, 'bin'));
   copyFileSync(from('cronfleet'), join(folder, 'bin/cronfleet'));
   writeFileSync(join(folder, 'VERSION'), `${name} ${version}\n`);
+  copyFileSync(join(projectFolder, 'infra/runbook.md'), join(folder, 'runbook.md'));
   if (isServer)
-    cpSync(join(projectFolder, 'infra/nginx'), join(folder, 'nginx'), {
-      recursive: true,
-      filter: (path) => !path.endsWith('.ts'),
-    });
+    for (const part of ['nginx', 'monitoring', 'etcd'])
+      cpSync(join(projectFolder, 'infra', part), join(folder, part), {
+        recursive: true,
+        filter: (path) => !path.endsWith('.ts') && !path.endsWith('.md'),
+      });
   if (node === null) return;
   copyFileSync(join(node, 'bin/node'), join(folder, 'bin/node'));
   copyFileSync(join(node, 'LICENSE'), join(folder, 'bin/node.LICENSE'));

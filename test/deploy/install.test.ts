@@ -142,9 +142,10 @@ describe('the installer, in an empty root', { timeout: 120_000 }, () => {
     assert.deepEqual(contentsOf(empty), {});
   });
 
-  it('installs the server with its site and the configuration of nginx', () => {
+  it('installs the server with its site, the configuration of nginx, and what the runbook speaks of', () => {
     assert.equal(install(at('server'), root).code, 0);
-    for (const file of ['dist/site/index.html', 'nginx/cronfleet.conf'])
+    const besides = ['monitoring/alerts.yaml', 'monitoring/dashboard.json', 'etcd/restore.sh', 'runbook.md'];
+    for (const file of ['dist/site/index.html', 'nginx/cronfleet.conf', ...besides])
       assert.ok(lstatSync(join(root, 'opt/cronfleet-server/current', file)).isFile());
   });
 });

@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { afterRestore } from './commands/after-restore.ts';
 import { apply } from './commands/apply.ts';
 import { daemons } from './commands/daemons.ts';
 import { doctor } from './commands/doctor.ts';
@@ -19,5 +20,6 @@ export const commands: readonly Command[] = [
   next,
   ...runCommands,
   ...fleetCommands,
+  afterRestore,
   doctor,
 ];

@@ -46,7 +46,8 @@ export const rings: readonly Ring[] = [
   },
   {
     name: 'deploy',
-    about: 'releases as they are installed, under systemd and without, and behind nginx',
+    about:
+      'releases as they are installed, under systemd and without, and behind nginx; what Prometheus is given',
     concurrency: 1,
     missing: async () => (await missingEtcd()) ?? (await missingMongo()) ?? (await missingHosts()),
   },
@@ -92,10 +93,11 @@ async function missingMongo(): Promise<string | undefined> {
   return 'missing' in found ? found.missing : undefined;
 }
 
-/** Of what runs on the hosts of a fleet beside us: systemd's own check of units, and nginx. */
+/** Of what runs on the hosts of a fleet beside us: systemd's own check of units, nginx, and Prometheus's check of rules. */
 async function missingHosts(): Promise<string | undefined> {
   const { findAnalyzer } = await import('#infra/deploy/find-systemd.ts');
   const { findNginx } = await import('#infra/deploy/find-nginx.ts');
-  const found = [await findAnalyzer(), await findNginx()];
+  const { findPromtool } = await import('#infra/deploy/find-promtool.ts');
+  const found = [await findAnalyzer(), await findNginx(), await findPromtool()];
   return found.flatMap((one) => ('missing' in one ? [one.missing] : []))[0];
 }

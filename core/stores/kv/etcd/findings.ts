@@ -193,7 +193,7 @@ async function ofAlarms(members: Members): Promise<StoreFinding[]> {
       bad(
         'etcd_corrupt',
         'a member of etcd holds corrupt data',
-        'etcdctl alarm list names it: replace that member, or restore a backup (infra/etcd/README.md)',
+        'etcdctl alarm list names it: replace that member, or restore a backup (infra/runbook.md)',
       ),
     );
   return found;
