@@ -107,12 +107,14 @@ export class Problem extends Error {
 }
 
 async function problemOf(response: Response): Promise<Problem> {
-  const { code, detail, errors } = await response.json().catch(() => ({
-    code: 'unknown',
-    detail: `The server answered HTTP ${response.status}.`,
-    errors: [],
-  }));
-  return new Problem(response.status, code, detail, errors ?? []);
+  // What stands in between, a gateway with too much to do say, may answer in JSON of its own, or in none.
+  const said = await response.json().catch(() => null);
+  const {
+    code = 'unknown',
+    detail = `The server answered HTTP ${response.status}.`,
+    errors = [],
+  } = said ?? {};
+  return new Problem(response.status, code, detail, errors);
 }
 
 async function reach(path: string, how: RequestInit): Promise<Response> {

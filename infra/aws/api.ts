@@ -11,18 +11,29 @@ export function makeApi(place: Place) {
     // The site has the same host; who else calls is no browser's page.
     cors: false,
     accessLog: { retention: place.options.isProduction ? '6 months' : '1 month' },
-    transform: { stage: { defaultRouteSettings: usual, routeSettings: [{ routeKey: logRoute, ...polls }] } },
+    transform: {
+      stage: {
+        defaultRouteSettings: usual,
+        routeSettings: [
+          { routeKey: logRoute, ...polls },
+          ...signInRoutes.map((routeKey) => ({ routeKey, ...signIns })),
+        ],
+      },
+    },
   });
-  gateway.route('$default', handler.arn);
-  gateway.route(logRoute, handler.arn);
+  for (const route of ['$default', logRoute, ...signInRoutes]) gateway.route(route, handler.arn);
   return { handler, gateway };
 }
 export type Api = ReturnType<typeof makeApi>;
 
 const logRoute = 'GET /api/v1/runs/{run}/log';
+const signInRoutes = ['POST /api/v1/sign-in', 'POST /api/v1/sign-in/renew'];
 
 /** A second, and what may come at once. */
 const usual = { throttlingRateLimit: 200, throttlingBurstLimit: 400 };
 
 /** Who waits for a log occupies a function for half a minute: so many a second, or they crowd out everybody else. */
 const polls = { throttlingRateLimit: 20, throttlingBurstLimit: 40 };
+
+/** Open to anybody, and each asks the provider: so many a second, and the rest of the API goes on. */
+const signIns = { throttlingRateLimit: 20, throttlingBurstLimit: 60 };

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import fc from 'fast-check';
 import { oidcOf } from '#core/cluster/oidc-settings.ts';
 import { type Role, roles } from '#core/cluster/records.ts';
 import { routesOf } from '#functions/app.ts';
 import { pathOf } from '#functions/route.ts';
+import { effort } from '#test/effort.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { makeIssuer } from './issuer.ts';
 import { type Api, makeApp } from './make-app.ts';
@@ -129,6 +131,38 @@ describe("a provider's token", () => {
       /not one/,
     );
     await refused('eyJhIjoxfQ.eyJhIjoxfQ.x', 'unauthorized', /not/);
+  });
+
+  it('with a letter changed, cut off, or made of anything, is nobody', async () => {
+    const good = issuer.token({ groups: ['ops'] });
+    assert.equal((await me(good)).status, 200);
+    const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.';
+    const part = fc.oneof(
+      fc.json().map((text) => Buffer.from(text).toString('base64url')),
+      fc
+        .dictionary(
+          fc.constantFrom('alg', 'kid', 'typ', 'crit', 'b64', 'iss', 'exp', 'sub', 'aud'),
+          fc.jsonValue(),
+        )
+        .map((one) => Buffer.from(JSON.stringify(one)).toString('base64url')),
+      fc.constantFrom(...good.split('.')),
+    );
+    const bad = fc.oneof(
+      // The last letters of a signature may hold bits that nobody reads.
+      fc
+        .tuple(fc.nat(good.length - 3), fc.constantFrom(...letters))
+        .map(([at, letter]) => good.slice(0, at) + letter + good.slice(at + 1)),
+      fc.nat(good.length - 1).map((length) => good.slice(0, length)),
+      fc.tuple(part, part, part).map((parts) => parts.join('.')),
+    );
+    await fc.assert(
+      fc.asyncProperty(bad, async (token) => {
+        if (token === good) return;
+        const { status, json } = await api.ask('GET', '/api/v1/me', as(token));
+        assert.equal(status, 401, `${token} ${JSON.stringify(json)}`);
+      }),
+      { numRuns: effort(300, 5_000) },
+    );
   });
 
   it('ends a minute after its time, and begins a minute before, for clocks are never quite alike', async () => {

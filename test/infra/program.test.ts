@@ -97,12 +97,17 @@ describe('the deployment, any stage', () => {
     assert.equal(named(dev, 'WatchdogEventInvokeConfig').inputs.maximumRetryAttempts, 0);
   });
 
-  it('has the gateway call the API for everything, and polls no faster than functions may wait', () => {
+  it('has the gateway call the API for everything, and polls and signs in no faster than functions may wait', () => {
     const routes = ofType(dev, 'aws:apigatewayv2/route:Route').map(({ inputs }) => inputs.routeKey);
-    assert.deepEqual(routes.sort(), ['$default', 'GET /api/v1/runs/{run}/log']);
+    const slower = ['GET /api/v1/runs/{run}/log', 'POST /api/v1/sign-in', 'POST /api/v1/sign-in/renew'];
+    assert.deepEqual(routes.sort(), ['$default', ...slower]);
     const stage = named(dev, 'GatewayStage').inputs;
-    assert.deepEqual(stage.routeSettings[0].routeKey, 'GET /api/v1/runs/{run}/log');
-    assert.ok(stage.routeSettings[0].throttlingRateLimit < stage.defaultRouteSettings.throttlingRateLimit);
+    assert.deepEqual(
+      stage.routeSettings.map(({ routeKey }: { routeKey: string }) => routeKey),
+      slower,
+    );
+    for (const { throttlingRateLimit: rate } of stage.routeSettings)
+      assert.ok(rate < stage.defaultRouteSettings.throttlingRateLimit);
     assert.deepEqual(named(dev, 'GatewayApi').inputs.corsConfiguration, {});
     for (const { inputs } of ofType(dev, 'aws:lambda/permission:Permission'))
       assert.match(inputs.sourceArn, /^arn:aws:execute-api:[\w-]+:\d+:abc123\//);
