@@ -1,5 +1,3 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pino } from 'pino';
 import { logEvent } from '#agent/event-log.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
@@ -21,8 +19,7 @@ const events = eventBus();
 const logger = pino({ level: CRONFLEET_LOG_LEVEL }, pino.destination({ dest: 1, sync: true }));
 events.on((event) => logEvent(logger, event));
 
-const folder = join(tmpdir(), 'cronfleet');
-const { kv, history, layout, oidc } = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
+const { kv, history, layout, oidc } = cloudStores({ path: CRONFLEET_SETTINGS, clock, ids, events });
 const skew = clockSkew({ history, clock });
 const app = createApp({
   ...{ kv, history, layout, clock, ids, events, version, fetch: globalThis.fetch },

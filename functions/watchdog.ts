@@ -1,5 +1,3 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pino } from 'pino';
 import { logEvent } from '#agent/event-log.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
@@ -23,8 +21,7 @@ const events = eventBus();
 const lines = pino.destination({ dest: 1, sync: true });
 const logger = pino({ level: CRONFLEET_LOG_LEVEL }, lines);
 events.on((event) => logEvent(logger, event));
-const folder = join(tmpdir(), 'cronfleet');
-const stores = cloudStores({ path: CRONFLEET_SETTINGS, folder, clock, ids, events });
+const stores = cloudStores({ path: CRONFLEET_SETTINGS, clock, ids, events });
 
 export async function handler(): Promise<{ overdue: number; dead: number; live: number }> {
   const deps = { ...stores, clock, ids, events, fetch: globalThis.fetch };

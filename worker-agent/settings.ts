@@ -57,6 +57,11 @@ const readers = {
     help: 'where this host may read Prometheus metrics: http://127.0.0.1:PORT/metrics (none)',
     read: readPort,
   },
+  ssm: {
+    value: '[REGION:]/PATH',
+    help: 'where in AWS Parameter Store stands what is set nowhere here, such as kv and history (none)',
+    read: readPlace,
+  },
   'log-level': { value: 'LEVEL', help: `${logLevels.join(', ')} (info)`, read: readLevel },
   ...forOidc(oidcReader),
 } as const;
@@ -123,6 +128,16 @@ function readPort(text: string): number {
   return Number(text);
 }
 
+function readPlace(text: string): { region: string | null; path: string } {
+  const [, region = null, path] =
+    /^(?:([a-z]{2}(?:-[a-z]+)+-\d):)?((?:\/[A-Za-z0-9_.-]+)+)$/.exec(text) ?? [];
+  if (path === undefined)
+    throw new Expected(
+      'a path of Parameter Store such as /cronfleet/production, or eu-central-1:/cronfleet/production',
+    );
+  return { region, path };
+}
+
 function readLevel(text: string): string {
   if (!(logLevels as readonly string[]).includes(text)) throw new Expected(`one of ${logLevels.join(', ')}`);
   return text;
@@ -137,7 +152,8 @@ function oidcReader(name: OidcPart) {
   return { value, help, read };
 }
 
-type Texts = Partial<Record<string, { text: string; from: string }>>;
+/** What settings say before they are read, and where it stands. `secret`: what stands there is for nobody's log. */
+export type Texts = Partial<Record<string, { text: string; from: string; secret?: boolean }>>;
 
 /** What a YAML file says, keys named as the flags. */
 function fromFile(file: string, wanted: boolean, mistakes: Mistake[]): Texts {
@@ -179,7 +195,7 @@ function fromCredentials(folder: string, mistakes: Mistake[]): Texts {
     try {
       const text = readFileSync(file, 'utf8').trim();
       // Empty: not filled in yet.
-      if (text !== '') texts[name] = { text, from: `credential ${file}` };
+      if (text !== '') texts[name] = { text, from: `credential ${file}`, secret: true };
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue;
       mistakes.push({
@@ -191,16 +207,10 @@ function fromCredentials(folder: string, mistakes: Mistake[]): Texts {
   return texts;
 }
 
-/**
- * Flags, then CRONFLEET_* variables, then credentials in CREDENTIALS_DIRECTORY, then the YAML file. All mistakes together in one Refusal `settings_invalid`. `config` is the file
- * that was named, or null: the default one, if it is there.
- */
-export function readSettings(
-  flags: Record<string, string | undefined>,
-  env: Record<string, string | undefined>,
-  config: string | null,
-): Readonly<Settings> {
-  const mistakes: Mistake[] = [];
+type Given = Record<string, string | undefined>;
+
+/** What is said on this host: by flags, then CRONFLEET_* variables, then credentials in CREDENTIALS_DIRECTORY, then the YAML file. */
+function textsOf(flags: Given, env: Given, config: string | null, mistakes: Mistake[]): Texts {
   const texts: Texts = fromFile(config ?? '/etc/cronfleet/config.yaml', config !== null, mistakes);
   for (const name of Object.keys(texts))
     if (!Object.hasOwn(readers, name))
@@ -216,6 +226,43 @@ export function readSettings(
     const flag = flags[name];
     if (flag !== undefined) texts[name] = { text: flag, from: `--${name}` };
   }
+  return texts;
+}
+
+/**
+ * What is said on this host, all mistakes together in one Refusal `settings_invalid`. `config` is the file that was named, or null: the
+ * default one, if it is there. Of Parameter Store nothing is asked.
+ */
+export function readSettings(flags: Given, env: Given, config: string | null): Readonly<Settings> {
+  const mistakes: Mistake[] = [];
+  return settingsOf(textsOf(flags, env, config, mistakes), mistakes);
+}
+
+/** The same, and what nothing on this host says from Parameter Store, where `ssm` names a place in it. Refusal `settings_unreadable`, too. */
+export async function loadSettings(
+  flags: Given,
+  env: Given,
+  config: string | null,
+): Promise<Readonly<Settings>> {
+  const mistakes: Mistake[] = [];
+  const texts = textsOf(flags, env, config, mistakes);
+  const place = texts.ssm === undefined ? null : readOr(() => readPlace(texts.ssm?.text ?? ''), null);
+  // What is no place is named as such beside the other mistakes.
+  if (place === null) return settingsOf(texts, mistakes);
+  const { textsAt } = await import('./parameter-texts.ts');
+  return settingsOf({ ...(await textsAt(place, settingNames)), ...texts }, mistakes);
+}
+
+function readOr<T, D>(read: () => T, otherwise: D): T | D {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Expected)) throw error;
+    return otherwise;
+  }
+}
+
+function settingsOf(texts: Texts, mistakes: Mistake[]): Readonly<Settings> {
   function take<N extends keyof typeof readers, D>(
     name: N,
     otherwise: D,
@@ -229,13 +276,14 @@ export function readSettings(
       const expected = error.message;
       mistakes.push({
         path: name,
-        message: `${given.from}: ${JSON.stringify(given.text)} is not valid; expected ${expected}`,
-        value: given.text,
+        message: `${given.from}: ${given.secret ? 'what stands there' : JSON.stringify(given.text)} is not valid; expected ${expected}`,
+        ...(given.secret ? {} : { value: given.text }),
         expected,
       });
       return otherwise;
     }
   }
+  take('ssm', null);
   const oidcTexts = forOidc((name) => take(name, null));
   // What is not valid is named already, and is not missing.
   if (oidcNames.every((name) => texts[name] === undefined || oidcTexts[name] !== null))

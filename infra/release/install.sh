@@ -18,6 +18,7 @@ but what another version brings: settings and credentials are yours. Jobs that r
   --root DIR   installs into another root folder, such as an image's; starts nothing
 
 CRONFLEET_KV and CRONFLEET_HISTORY, where set, become the credentials: etcd://HOST:PORT,... and mongodb://HOST/DATABASE.
+CRONFLEET_SSM, where set, becomes the settings' `ssm`: where both stand in AWS Parameter Store, such as eu-central-1:/cronfleet/production.
 USAGE
 }
 
@@ -75,12 +76,12 @@ restart() {
   systemctl daemon-reload
   [ "$start" = yes ] || return 0
   # One that was running as well as one that gives up and tries again.
-  if [ -s /etc/cronfleet/credentials/kv ] || grep -q '^kv:' "/etc/cronfleet/$part.yaml"; then
+  if [ -s /etc/cronfleet/credentials/kv ] || grep -q -e '^kv:' -e '^ssm:' "/etc/cronfleet/$part.yaml"; then
     systemctl enable --quiet "$name"
     systemctl restart "$name" || fail "$name $(readlink "$home/current") did not get to work: journalctl -u $name -n 50 says why; $home/current/install.sh --rollback goes back"
     echo "$name $(readlink "$home/current") is at work"
   else
-    echo "fill in /etc/cronfleet/credentials/kv and .../history, then: systemctl enable --now $name"
+    echo "fill in /etc/cronfleet/credentials/kv and .../history, or ssm in /etc/cronfleet/$part.yaml, then: systemctl enable --now $name"
   fi
 }
 
@@ -130,6 +131,13 @@ mkdir -p -m 0700 -- "$etc/credentials"
 if [ ! -e "$etc/$part.yaml" ]; then
   cp -- "$here/$part.yaml" "$etc/$part.yaml"
   chmod 0644 "$etc/$part.yaml"
+fi
+if [ -n "${CRONFLEET_SSM:-}" ]; then
+  {
+    grep -v '^ssm:' "$etc/$part.yaml" || true
+    printf 'ssm: %s\n' "$CRONFLEET_SSM"
+  } >"$etc/.$part.yaml.new"
+  mv -- "$etc/.$part.yaml.new" "$etc/$part.yaml"
 fi
 credential() {
   umask 077

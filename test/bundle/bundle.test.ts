@@ -3,10 +3,12 @@ import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { startMongo } from '#infra/mongo/start-server.ts';
 import { buildProgram, programPath } from '#infra/scripts/build.ts';
 import { readPackage } from '#infra/scripts/sources/project-files.ts';
+import { startParameterStore } from '#test/cloud/parameter-store.ts';
 
 describe('what ships, alone in an empty folder', () => {
   const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
@@ -40,6 +42,29 @@ describe('what ships, alone in an empty folder', () => {
     assert.equal(status, 2);
     assert.equal(stdout, '');
     assert.match(stderr, /frobnicate/);
+  });
+
+  test('reads its settings from Parameter Store, by the SDK that is in the file', async () => {
+    const store = await startParameterStore();
+    store.values.set('/cronfleet/x/kv', 'nonsense');
+    const from = { ...env, AWS_ENDPOINT_URL_SSM: store.url, AWS_EC2_METADATA_DISABLED: 'true' };
+    const keys = { AWS_ACCESS_KEY_ID: 'AKIATEST', AWS_SECRET_ACCESS_KEY: 'test' };
+    const said = async (given: NodeJS.ProcessEnv): Promise<string> => {
+      // Not waited for in this process's only thread: that one is Parameter Store.
+      const child = spawn(process.execPath, [program, 'server', '--ssm', 'eu-west-1:/cronfleet/x'], {
+        ...{ cwd: folder, env: given, stdio: ['ignore', 'ignore', 'pipe'] },
+      });
+      return await text(child.stderr ?? assert.fail());
+    };
+    try {
+      assert.match(
+        await said({ ...from, ...keys }),
+        /Parameter Store eu-west-1:\/cronfleet\/x\/kv: .*not valid/,
+      );
+      assert.match(await said(from), /there are no credentials; expected a role/);
+    } finally {
+      await store.stop();
+    }
   });
 
   test('keeps its history in MongoDB, by the driver that is in the file', { timeout: 60_000 }, async () => {

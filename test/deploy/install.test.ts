@@ -142,6 +142,15 @@ describe('the installer, in an empty root', { timeout: 120_000 }, () => {
     assert.deepEqual(contentsOf(empty), {});
   });
 
+  it('writes into the settings where in Parameter Store the rest stands, once', () => {
+    const image = join(folder, 'image-ssm');
+    for (const place of ['/cronfleet/old', 'eu-central-1:/cronfleet/production'])
+      assert.equal(install(at('1.2.0'), image, [], { CRONFLEET_SSM: place }).code, 0);
+    const text = readFileSync(join(image, 'etc/cronfleet/agent.yaml'), 'utf8');
+    assert.deepEqual(text.match(/^ssm: .*$/gm), ['ssm: eu-central-1:/cronfleet/production']);
+    assert.equal(parseYaml(text).data, '/var/lib/cronfleet/agent');
+  });
+
   it('installs the server with its site, the configuration of nginx, and what the runbook speaks of', () => {
     assert.equal(install(at('server'), root).code, 0);
     const besides = ['monitoring/alerts.yaml', 'monitoring/dashboard.json', 'etcd/restore.sh', 'runbook.md'];
@@ -152,8 +161,8 @@ describe('the installer, in an empty root', { timeout: 120_000 }, () => {
 
 describe('the settings files that ship', () => {
   const used = {
-    'agent.yaml': ['data', 'kv', 'history', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
-    'server.yaml': ['kv', 'history', 'listen', 'log-level', ...oidcNames],
+    'agent.yaml': ['data', 'kv', 'history', 'ssm', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
+    'server.yaml': ['kv', 'history', 'ssm', 'listen', 'log-level', ...oidcNames],
   };
   for (const [name, wanted] of Object.entries(used)) {
     const path = join(projectFolder, 'infra/release', name);

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { readParameters } from '#functions/cloud/parameter-store.ts';
+import { readParameters } from '#core/stores/parameter-store.ts';
 import { readCloudSettings } from '#functions/cloud/settings.ts';
 import { siteFrom } from '#functions/site.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
@@ -49,6 +53,44 @@ describe('settings in Parameter Store', () => {
   it('that are not there are named as missing', async () => {
     assert.throws(() => readCloudSettings('/cronfleet/none', {}), /\/cronfleet\/none\/kv is missing/);
     assert.deepEqual(await readParameters('/cronfleet/none'), {});
+  });
+});
+
+describe('a daemon on a machine of ours', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'cronfleet-ssm-'));
+  after(() => rmSync(dir, { recursive: true }));
+
+  it('starts on what Parameter Store says, of the region that is named', async () => {
+    const path = '/cronfleet/hosts';
+    const ssm = new SSMClient({ region: 'eu-west-1' });
+    const set = { history: 'sqlite:from-parameters.sqlite', 'log-level': 'error' };
+    for (const [name, Value] of Object.entries(set))
+      await ssm.send(new PutParameterCommand({ Name: `${path}/${name}`, Value, Type: 'SecureString' }));
+    ssm.destroy();
+    const up = (place: string) =>
+      spawn(
+        process.execPath,
+        [
+          ...[join(projectFolder, 'worker-agent/cli/main.ts'), 'up', '--ssm', place],
+          ...['--data', dir, '--listen', '127.0.0.1:0'],
+        ],
+        { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+    const elsewhere = up(path);
+    const [said] = await Promise.all([text(elsewhere.stderr), once(elsewhere, 'exit')]);
+    assert.match(said, /nothing below \/cronfleet\/hosts in Parameter Store/);
+
+    const running = up(`eu-west-1:${path}`);
+    const ended = once(running, 'exit');
+    try {
+      const [line] = await once(running.stdout, 'data');
+      assert.match(String(line), /cronfleet is up: http/);
+      assert.ok(existsSync(join(dir, 'from-parameters.sqlite')));
+      assert.ok(!existsSync(join(dir, 'history.sqlite')));
+    } finally {
+      running.kill('SIGINT');
+      await ended;
+    }
   });
 });
 

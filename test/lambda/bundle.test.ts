@@ -83,7 +83,7 @@ describe('the functions, as they ship', () => {
       const asked = await api.request(new Request('https://x/api/v1/me', { headers: { authorization } }));
       const problem = (await asked.json()) as { code: string; detail: string };
       assert.deepEqual([asked.status, problem.code], [503, 'settings_unreadable'], api.log());
-      assert.match(problem.detail, /\/cronfleet\/test can not be read: .*way out of the VPC/);
+      assert.match(problem.detail, /\/cronfleet\/test can not be read: .*a way to it, out of a VPC/);
       assert.equal((await api.request(new Request('https://x/api/v1/health'))).status, 503);
     } finally {
       await api.stop();

@@ -5,7 +5,7 @@ import { sleep } from '#core/ports/clock.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { openHistory, openKv } from '#core/stores/open.ts';
-import { readSettings, settingHelp, sharedStores } from '../../settings.ts';
+import { loadSettings, settingHelp, sharedStores } from '../../settings.ts';
 import { type Command, jsonFlag, show } from '../command.ts';
 
 /** A registration out of the backup is gone by then: its lease began anew with etcd's start. */
@@ -21,15 +21,15 @@ export const afterRestore: Command = {
   summary: 'After etcd was restored from a backup, before agents start: see that nothing starts twice',
   example: "cronfleet after-restore --kv 'etcd://10.0.0.1:2379' --history 'mongodb://10.0.0.4/cronfleet'",
   flags: {
-    ...Object.fromEntries((['kv', 'history'] as const).map((name) => [name, settingHelp(name)])),
+    ...Object.fromEntries((['kv', 'history', 'ssm'] as const).map((name) => [name, settingHelp(name)])),
     config: { value: 'FILE', help: 'the settings file (/etc/cronfleet/config.yaml)' },
     ...jsonFlag,
   },
   local: true,
   async run(context) {
     const { text, env } = context;
-    const given = { kv: text('kv'), history: text('history') };
-    const urls = sharedStores(readSettings(given, env, text('config') ?? null));
+    const given = { kv: text('kv'), history: text('history'), ssm: text('ssm') };
+    const urls = sharedStores(await loadSettings(given, env, text('config') ?? null));
     const clock = systemClock();
     const kv = await openKv(urls.kv, clock, systemIds());
     const history = await openHistory(urls.history, clock);

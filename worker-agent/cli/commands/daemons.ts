@@ -2,7 +2,7 @@ import { oidcNames } from '#core/cluster/oidc-settings.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { siteFrom } from '#functions/site.ts';
 import { serviceManager } from '../../service-manager.ts';
-import { readSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
+import { loadSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
 import type { Command, Context, Flag } from '../command.ts';
 import { siteFolder, version } from '../shipped.ts';
 
@@ -48,7 +48,7 @@ function daemon(
     async run(context) {
       const { text, env, terminal } = context;
       const given = Object.fromEntries(names.map((name) => [name, text(name)]));
-      const settings = readSettings(given, env, text('config') ?? null);
+      const settings = await loadSettings(given, env, text('config') ?? null);
       // Listened for before anything is started, so that an early Ctrl-C stops it cleanly too.
       const stopped = new Promise<void>((resolve) => {
         for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve());
@@ -117,7 +117,7 @@ export const daemons: readonly Command[] = [
       example: 'cronfleet agent --kv etcd://10.0.0.1:2379 --history mongodb://10.0.0.2/cron --labels zone=a',
     },
     {
-      names: ['data', 'kv', 'history', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
+      names: ['data', 'kv', 'history', 'ssm', 'id', 'labels', 'capacity', 'metrics', 'log-level'],
       farewell: livesOn,
       async start(settings, { terminal }) {
         const { startAgent } = await import('../../main.ts');
@@ -139,7 +139,7 @@ export const daemons: readonly Command[] = [
         'cronfleet server --kv etcd://10.0.0.1:2379 --history mongodb://10.0.0.2/cron --listen 0.0.0.0:8787',
     },
     {
-      names: ['kv', 'history', 'listen', 'log-level', ...oidcNames],
+      names: ['kv', 'history', 'ssm', 'listen', 'log-level', ...oidcNames],
       farewell: '',
       async start(settings, { terminal }) {
         const { startServer } = await import('#functions/server.ts');

@@ -19,7 +19,7 @@ export const doctor: Command = {
   example: 'cronfleet doctor',
   flags: {
     ...jsonFlag,
-    ...Object.fromEntries((['kv', 'history'] as const).map((name) => [name, settingHelp(name)])),
+    ...Object.fromEntries((['kv', 'history', 'ssm'] as const).map((name) => [name, settingHelp(name)])),
     config: { value: 'FILE', help: 'the settings of a daemon here, whose stores and sign-in are looked at' },
   },
   async run(context) {

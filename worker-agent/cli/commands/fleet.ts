@@ -4,7 +4,7 @@ import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { openKv } from '#core/stores/open.ts';
 import { createToken as putToken } from '#functions/auth.ts';
-import { readSettings } from '../../settings.ts';
+import { loadSettings } from '../../settings.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { plain, table } from '../terminal.ts';
 import { timeText } from '../views.ts';
@@ -129,7 +129,7 @@ async function createDirectly(
 ): Promise<number> {
   const known = roles.find((one) => one === role);
   if (known === undefined) throw new Usage(`--role ${role}: expected one of ${roles.join(', ')}`);
-  const { kv: url } = readSettings({ kv: text('kv') }, env, text('config') ?? null);
+  const { kv: url } = await loadSettings({ kv: text('kv') }, env, text('config') ?? null);
   if (url === null)
     throw new Usage('--direct: which store? --kv URL, CRONFLEET_KV, or kv in the settings file');
   const clock = systemClock();

@@ -1,12 +1,12 @@
 import { systemClock } from '#core/ports/system-clock.ts';
 import { providerFindings } from '#functions/oidc/findings.ts';
-import { readSettings } from '../../settings.ts';
+import { loadSettings } from '../../settings.ts';
 import type { Context } from '../command.ts';
 import { bad, type Finding, note, ok } from './finding.ts';
 
-/** Whether people can sign in by the provider that the settings of a server here name. Refusal `settings_invalid`. */
+/** Whether people can sign in by the provider that the settings of a server here name. Refusals `settings_invalid`, `settings_unreadable`. */
 export async function signInFindings({ text, env }: Context): Promise<Finding[]> {
-  const { oidc } = readSettings({}, env, text('config') ?? null);
+  const { oidc } = await loadSettings({ ssm: text('ssm') }, env, text('config') ?? null);
   if (oidc === null) return [];
   const found = await providerFindings(oidc, { clock: systemClock(), fetch: globalThis.fetch });
   if (found.length === 0)

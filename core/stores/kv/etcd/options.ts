@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Refusal } from '#core/model/refusal.ts';
+import { isPem } from './pem.ts';
 
 /** Where an etcd is and how to be let in. */
 export interface EtcdOptions {
@@ -42,6 +43,7 @@ export function readEtcdUrl(url: string): EtcdOptions {
   const file = (name: string): Buffer | null => {
     const path = params.get(name);
     if (!path) return null;
+    if (isPem(path)) return Buffer.from(path);
     try {
       return readFileSync(path);
     } catch (error) {
@@ -56,7 +58,9 @@ export function readEtcdUrl(url: string): EtcdOptions {
   const user = readUser(at < 0 ? null : address.slice(0, at), params, mistakes);
 
   if (mistakes.length > 0) {
-    const shown = at < 0 ? url : `${scheme}://***@${rest.slice(at + 1)}`;
+    const bare = at < 0 ? url : `${scheme}://***@${rest.slice(at + 1)}`;
+    // A key that stands in the URL itself is for nobody's log.
+    const shown = bare.replaceAll(/=-----BEGIN[^&]*/g, '=***');
     throw new Refusal('store_url_invalid', `kv: ${shown}: ${mistakes.join('; ')}`, {
       errors: mistakes.map((message) => ({ path: 'kv', message, expected: etcdUrlShape })),
     });
