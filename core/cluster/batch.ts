@@ -27,7 +27,7 @@ export type PieceResult =
   | { outcome: 'refused'; doubt: boolean };
 
 /** etcd allows 124 claims of this form; 100 leaves a path of 28 operations to each. */
-const maxPieces = 100;
+export const maxPieces = 100;
 
 interface Waiting {
   piece: Piece;
