@@ -119,6 +119,20 @@ export function historySuite(
       const { state, exitCode, endedAt } = kept?.also ?? {};
       assert.deepEqual([state, exitCode, endedAt], ['succeeded', 0, t0 + 9]);
     });
+    promise('takes an end that its worker tells again after a restart for what it is', async (history) => {
+      const end = run(1, {
+        state: 'failed',
+        exitCode: 3,
+        endedAt: t0 + 9,
+        incarnation: '7',
+        startedAt: t0 + 2,
+      });
+      await history.saveRuns([end]);
+      await history.saveRuns([{ ...end, incarnation: '8', startedAt: t0 }]);
+      assert.deepEqual(await history.run(end.id), end);
+      await history.saveRuns([{ ...end, incarnation: '9', exitCode: 4 }]);
+      assert.equal((await history.run(end.id))?.also?.exitCode, 4);
+    });
     promise('is not changed by a record that comes again, first or later', async (history) => {
       const [first, second] = [
         run(1, { state: 'lost', endedAt: t0 }),

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { scheduleOf } from '#core/cluster/check-job.ts';
 import { Job, type JobInput } from '#core/model/job.ts';
 import { prefixRange } from '#core/ports/kv.ts';
 import { freePorts } from '#infra/free-ports.ts';
 import { Chance } from '#test/sim/chance.ts';
 import { faultsOf } from './faults.ts';
 import { type Hurt, inflict } from './hurt.ts';
+import { instants } from './instants.ts';
 import { act } from './people.ts';
 import { makeStamps, readStamps, stampedCommand } from './stamps.ts';
 import { judge, type Verdict } from './verdict.ts';
@@ -152,18 +152,6 @@ function jobsOf(chance: Chance, command: (name: string) => string): JobInput[] {
       });
     }
   return jobs;
-}
-
-function instants(job: Job, from: number, to: number): number[] {
-  const schedule = scheduleOf(job);
-  const all: number[] = [];
-  for (
-    let next = schedule?.next(from) ?? null;
-    next !== null && next < to;
-    next = schedule?.next(next) ?? null
-  )
-    all.push(next);
-  return all;
 }
 
 async function untilRegistered(yard: Yard, agents: number): Promise<void> {

@@ -2,8 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { applyJobs } from '#core/cluster/apply.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { decode, OwedValue } from '#core/cluster/records.ts';
+import type { Job } from '#core/model/job.ts';
 import type { Run } from '#core/model/run.ts';
 import type { History } from '#core/ports/history.ts';
 import { type Kv, prefixRange } from '#core/ports/kv.ts';
@@ -32,10 +34,11 @@ export class Yard {
   readonly cluster: Cluster;
   readonly agents: YardAgent[] = [];
   readonly servers: Child[] = [];
+  readonly #lives: Child[] = [];
   readonly kv: Kv;
   readonly history: History;
   readonly historyUrl: string;
-  readonly #mongoPort: number;
+  readonly mongoPort: number;
   #mongo: MongoServer;
   #token = '';
   #urls: string[] = [];
@@ -49,17 +52,17 @@ export class Yard {
     this.folder = folder;
     this.cluster = cluster;
     this.#mongo = mongo;
-    this.#mongoPort = mongo.port;
+    this.mongoPort = mongo.port;
     this.historyUrl = `${mongo.url}/cronfleet`;
     this.kv = stores.kv;
     this.history = stores.history;
   }
 
-  static async open(): Promise<Yard> {
+  static async open(members: 1 | 3 = 3): Promise<Yard> {
     const programs = await findEtcd();
     if ('missing' in programs) throw new Error(programs.missing);
     const folder = mkdtempSync(join(tmpdir(), 'cronfleet-yard-'));
-    const cluster = await startCluster({ programs, members: 3 });
+    const cluster = await startCluster({ programs, members });
     const mongo = await startMongo({ folder: join(folder, 'history') });
     if ('missing' in mongo) {
       await cluster.stop();
@@ -72,9 +75,13 @@ export class Yard {
     });
   }
 
-  #child(name: string, args: readonly string[], env: Record<string, string> = {}): Child {
+  #child(
+    name: string,
+    args: readonly string[],
+    { env = {}, node = [] }: { env?: Record<string, string>; node?: readonly string[] } = {},
+  ): Child {
     mkdirSync(join(this.folder, 'logs'), { recursive: true });
-    const command = [process.execPath, main, ...args, '--log-level', 'debug'];
+    const command = [process.execPath, ...node, main, ...args, '--log-level', 'debug'];
     const log = join(this.folder, 'logs', `${name}.log`);
     return new Child(
       { name, command, env, log },
@@ -94,6 +101,25 @@ export class Yard {
     const agent = { id, child, lines };
     this.agents.push(agent);
     return agent;
+  }
+
+  /** One life of the agent whose data folder it is, with its own line to the stores; `node`: what its program is loaded behind. */
+  life(
+    id: string,
+    data: string,
+    how: { env?: Record<string, string>; node?: readonly string[] } = {},
+  ): Child {
+    const stores = ['--kv', `etcd://${this.cluster.endpoints}`, '--history', this.historyUrl];
+    const child = this.#child(id, ['agent', '--id', id, '--data', data, ...stores], how);
+    child.start();
+    this.#lives.push(child);
+    return child;
+  }
+
+  /** Makes the fleet's jobs these and no others. */
+  async setJobs(jobs: readonly Job[]): Promise<void> {
+    const store = { kv: this.kv, layout: this.layout, now: Date.now };
+    await applyJobs(store, jobs, { by: 'test', dryRun: false, prune: 'default' });
   }
 
   async addServers(ports: readonly number[]): Promise<void> {
@@ -145,7 +171,7 @@ export class Yard {
   }
 
   async restartHistory(): Promise<void> {
-    const again = await startMongo({ folder: join(this.folder, 'history'), port: this.#mongoPort });
+    const again = await startMongo({ folder: join(this.folder, 'history'), port: this.mongoPort });
     if ('missing' in again) throw new Error(again.missing);
     this.#mongo = again;
   }
@@ -169,7 +195,9 @@ export class Yard {
   /** Ends everything; the folder stays where somebody should look into it. */
   async close(keep = false): Promise<void> {
     for (const { lines } of this.agents) for (const line of lines) line.open();
-    await Promise.all(this.agents.map(({ child }) => child.stop()));
+    await Promise.all(
+      [...this.#lives, ...this.agents.map(({ child }) => child)].map((child) => child.stop()),
+    );
     await Promise.all(this.servers.map((child) => child.stop()));
     for (const { lines } of this.agents) for (const line of lines) await line.close();
     await this.kv.close();
