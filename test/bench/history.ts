@@ -1,22 +1,33 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Collection, type Db, type Document, MongoClient } from 'mongodb';
+import { createLedger } from '#agent/shipper/create-ledger.ts';
 import { instantText } from '#core/model/ids.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
+import { eventBus } from '#core/ports/event-bus.ts';
 import type { History, LogChunk, RunQuery } from '#core/ports/history.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
+import { systemIds } from '#core/ports/system-ids.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
 import { useMongo } from '#infra/mongo/use-server.ts';
 import { type BenchRow, type BenchTable, percentile } from './bench.ts';
 
 const batchRuns = 100;
-const outputBytes = 2_048;
+const batches = 40;
+const shippedBytes = 2_048;
+const backlogRuns = 10_000;
+const backlogBatch = 500;
 /** How long runs are stored before they are listed: as many as fit. */
-const fillMs = 25_000;
+const fillMs = 170_000;
+const fillBatch = 1_000;
 const mostRuns = 1_000_000;
+const linesPerRun = 10;
 const page = 100;
-const deep = 1_000;
+const deepestPage = 1_000;
+/** For each page of each kind of list, and so many calls at most. */
+const listMs = 15_000;
+const listCalls = 30;
 const lineBytes = 100;
 const longLogBytes = 16 * 1_048_576;
 const forever = Date.UTC(2126, 0, 1);
@@ -24,7 +35,7 @@ const forever = Date.UTC(2126, 0, 1);
 /** History on MongoDB beside bare calls of its driver: the same documents, indexes, acknowledgements, server and minute. */
 export async function bench(): Promise<BenchTable> {
   const folder = mkdtempSync(join(tmpdir(), 'cronfleet-history-bench-'));
-  const server = await useMongo({ folder });
+  const server = await useMongo({ folder: join(folder, 'server') });
   if ('missing' in server) throw new Error(server.missing);
   const database = `cronfleet-bench-${process.pid}`;
   const url = new URL(server.url);
@@ -39,11 +50,16 @@ export async function bench(): Promise<BenchTable> {
   const [db, bare] = [client.db(database), client.db(`${database}-bare`)];
   try {
     const { secantusVersion, version } = await db.command({ buildInfo: 1 });
-    await Promise.all([history.now(), other.now()]);
-    const { rows: shipping, stored } = await ship(history, db, bare);
+    await Promise.all([history.runs({ limit: 1 }), other.runs({ limit: 1 })]);
+    const rows = [await ship(history, db, bare), await drain(history, db, bare, join(folder, 'spool'))];
+    const before = diskBytes(folder);
+    const { stored, row } = await fill(history, batches * batchRuns + backlogRuns);
+    const each = (diskBytes(folder) - before) / (stored - batches * batchRuns - backlogRuns);
+    rows.push(row, ...(await lists(history, db, stored)), ...(await single(history, db, stored)));
+    rows.push(await longLog(history), await size(db, each));
     return {
-      title: `History on ${secantusVersion ? `the stand-in secantusd-rs ${secantusVersion}` : `MongoDB ${version}`}`,
-      rows: [...shipping, ...(await lists(history, db, stored)), await longLog(history), await size(db)],
+      title: `History on ${secantusVersion ? `the stand-in secantusd-rs ${secantusVersion}` : `MongoDB ${version}`}, ${thousands(stored)} runs stored, ${thousands(stored * linesPerRun)} lines of output`,
+      rows,
     };
   } finally {
     await Promise.all([db, bare].map((each) => each.dropDatabase()));
@@ -56,7 +72,7 @@ export async function bench(): Promise<BenchTable> {
 const start = Date.UTC(2026, 0, 1);
 const jobs = 500;
 
-function record(n: number): Run {
+function record(n: number, bytes: number): Run {
   const [group, name] = [`g${n % 20}`, `job${n % jobs}`];
   const instant = start + Math.floor(n / jobs) * 60_000;
   return blankRun({
@@ -64,112 +80,189 @@ function record(n: number): Run {
     ...{ group, name, instant, plannedAt: instant, worker: `w${n % 7}`, incarnation: '123456' },
     ...{ state: n % 1_000 === 0 ? 'failed' : 'succeeded', exitCode: 0, fence: '123456' },
     ...{ claimedAt: instant - 200, startedAt: instant + 2, endedAt: instant + 900 + (n % 97) },
-    ...{ bytes: outputBytes, tail: 'x'.repeat(200), command: '/usr/local/bin/some-task --quiet' },
+    ...{ bytes, tail: 'x'.repeat(200), command: '/usr/local/bin/some-task --quiet' },
     expireAt: forever,
   });
 }
 
 const line = `${'x'.repeat(lineBytes - 1)}\n`;
-const output = Buffer.from(line.repeat(Math.ceil(outputBytes / lineBytes))).subarray(0, outputBytes);
-const piece = ({ id: run }: Run): LogChunk => ({
-  run,
-  seq: 0,
-  offset: 0,
-  data: output,
-  at: start,
-  expireAt: forever,
+const outputOf = (bytes: number) => Buffer.from(line.repeat(Math.ceil(bytes / lineBytes))).subarray(0, bytes);
+const [shipped, stored10] = [outputOf(shippedBytes), outputOf(linesPerRun * lineBytes)];
+const piece = ({ id: run }: Run, data: Uint8Array): LogChunk => ({
+  ...{ run, seq: 0, offset: 0, data, at: start, expireAt: forever },
 });
+const some = (from: number, count: number, bytes: number) =>
+  Array.from({ length: count }, (_, n) => record(from + n, bytes));
 
-/** In turns, so that what else the machine does meets both alike. What History stores is read again below. */
-async function ship(history: History, db: Db, bare: Db): Promise<{ rows: BenchRow[]; stored: number }> {
+/** What History has made of these runs. */
+async function documents(db: Db, runs: readonly Run[]): Promise<[logs: Document[], records: Document[]]> {
+  const ids = runs.map(({ id }) => id);
+  const logs = db.collection('logs').find({ run: { $in: ids } });
+  const records = db.collection<Document & { _id: string }>('runs').find({ _id: { $in: ids } });
+  return [await logs.toArray(), await records.toArray()];
+}
+
+/** The very documents, into collections with the very indexes. */
+async function bareInsert(bare: Db, [logs, records]: [Document[], Document[]]): Promise<void> {
+  await bare.collection('logs').insertMany(logs, { ordered: false });
+  await bare.collection('runs').insertMany(records, { ordered: false });
+}
+
+/** In turns, so that what else the machine does meets both alike. */
+async function ship(history: History, db: Db, bare: Db): Promise<BenchRow> {
   const [ours, theirs]: [number[], number[]] = [[], []];
-  let stored = 0;
-  const until = performance.now() + fillMs;
-  while (performance.now() < until && stored < mostRuns) {
-    const runs = Array.from({ length: batchRuns }, (_, n) => record(stored + n));
-    const chunks = runs.map(piece);
-    const ids = runs.map(({ id }) => id);
+  for (let batch = 0; batch < batches; batch++) {
+    const runs = some(batch * batchRuns, batchRuns, shippedBytes);
     ours.push(
       await timed(async () => {
-        await history.saveLogs(chunks);
+        await history.saveLogs(runs.map((run) => piece(run, shipped)));
         await history.saveRuns(runs);
       }),
     );
-    stored += batchRuns;
-    if (ours.length > 40) continue;
-    // The very documents, into collections with the very indexes.
-    const logs = await db
-      .collection('logs')
-      .find({ run: { $in: ids } })
-      .toArray();
-    const records = await db
-      .collection('runs')
-      .find({ _id: { $in: ids as unknown[] } } as Document)
-      .toArray();
-    theirs.push(
-      await timed(async () => {
-        await bare.collection('logs').insertMany(logs, { ordered: false });
-        await bare.collection('runs').insertMany(records, { ordered: false });
-      }),
-    );
+    const same = await documents(db, runs);
+    theirs.push(await timed(() => bareInsert(bare, same)));
   }
-  const paired = ours.slice(0, theirs.length);
   const perSecond = (times: readonly number[]) => (batchRuns * 1_000) / percentile(times, 0.5);
-  const rate = (times: readonly number[]) =>
-    `${thousands(perSecond(times))} runs/s, ${((perSecond(times) * outputBytes) / 1e6).toFixed(1)} MB/s`;
+  return {
+    name: `${batchRuns} ended runs with 2 KiB of output each to a call, beside bare insertMany`,
+    ...{ value: rate(perSecond(ours)), yardstick: rate(perSecond(theirs)) },
+    ratio: `${(perSecond(ours) / perSecond(theirs)).toFixed(2)} x`,
+  };
+}
+
+/** What an agent's spool holds after an outage: a start, an end and output of each run; beside the same documents in bare calls. */
+async function drain(history: History, db: Db, bare: Db, dir: string): Promise<BenchRow> {
+  const clock = systemClock();
+  const events = eventBus();
+  const back = Promise.withResolvers<void>();
+  const gate =
+    <T>(save: (items: readonly T[]) => Promise<void>) =>
+    async (items: readonly T[]) => {
+      await back.promise;
+      await save(items);
+    };
+  const ledger = createLedger({
+    ...{ dir, clock, events, ids: systemIds() },
+    history: {
+      saveRuns: gate(history.saveRuns),
+      saveLogs: gate(history.saveLogs),
+      addAlerts: gate(history.addAlerts),
+    },
+  });
+  const from = batches * batchRuns;
+  const left = { runs: 2 * backlogRuns, chunks: backlogRuns };
+  const through = Promise.withResolvers<void>();
+  events.on((event) => {
+    if (event.type !== 'ledger.acked') return;
+    left.runs -= event.runs;
+    left.chunks -= event.chunks;
+    if (left.runs <= 0 && left.chunks <= 0) through.resolve();
+  });
+  for (let at = 0; at < backlogRuns; at += backlogBatch) {
+    const runs = some(from + at, backlogBatch, shippedBytes);
+    await ledger.record(runs.map((run) => ({ ...run, state: 'running', endedAt: null, exitCode: null })));
+    for (const { id } of runs) ledger.output(id, 0, shipped, forever);
+    await ledger.record(runs);
+  }
+  const stop = new AbortController();
+  const shipping = ledger.run(stop.signal);
+  back.resolve();
+  const ours = await timed(() => through.promise);
+  stop.abort();
+  await shipping;
+  const [logs, records] = await documents(db, some(from, backlogRuns, shippedBytes));
+  const theirs = await timed(async () => {
+    for (let at = 0; at < backlogRuns; at += backlogBatch)
+      await bareInsert(bare, [logs.slice(at, at + backlogBatch), records.slice(at, at + backlogBatch)]);
+  });
+  const perSecond = (ms: number) => (backlogRuns * 1_000) / ms;
+  return {
+    name: `a spool's backlog of ${thousands(backlogRuns)} runs, each a start, an end and 2 KiB, beside bare insertMany of what comes of it, ${backlogBatch} a call`,
+    ...{ value: rate(perSecond(ours)), yardstick: rate(perSecond(theirs)) },
+    ratio: `${(theirs / ours).toFixed(2)} x`,
+  };
+}
+
+const rate = (runs: number) => `${thousands(runs)} runs/s, ${((runs * shippedBytes) / 1e6).toFixed(1)} MB/s`;
+
+/** As many runs as there shall be, or as there is time for. */
+async function fill(history: History, from: number): Promise<{ stored: number; row: BenchRow }> {
+  const began = performance.now();
+  let stored = from;
+  while (stored < mostRuns && performance.now() - began < fillMs) {
+    const runs = some(stored, Math.min(fillBatch, mostRuns - stored), stored10.length);
+    await Promise.all([history.saveLogs(runs.map((run) => piece(run, stored10))), history.saveRuns(runs)]);
+    stored += runs.length;
+  }
+  const perSecond = ((stored - from) * 1_000) / (performance.now() - began);
+  const wanted = stored < mostRuns ? ` (of ${thousands(mostRuns)}, what fits in ${fillMs / 1_000} s)` : '';
   return {
     stored,
-    rows: [
-      {
-        name: `${batchRuns} ended runs with 2 KiB of output each to a call, beside bare insertMany`,
-        ...{ value: rate(paired), yardstick: rate(theirs) },
-        ratio: `${(perSecond(paired) / perSecond(theirs)).toFixed(2)} x`,
-      },
-      { name: `the same over all ${thousands(stored)} runs stored`, value: rate(ours) },
-    ],
+    row: {
+      name: `${thousands(stored)} runs${wanted}, ${fillBatch} a call, ${linesPerRun} lines of output each`,
+      value: `${thousands(perSecond)} runs/s`,
+    },
   };
 }
 
 /** A page of each kind of list, the first and a deep one, beside a bare find that walks the same index. */
 async function lists(history: History, db: Db, stored: number): Promise<BenchRow[]> {
-  const kinds: Partial<RunQuery>[] = [
-    {},
-    { group: 'g3' },
-    { group: 'g3', name: 'job3' },
-    { state: 'failed' },
-    { worker: 'w1' },
+  const kinds: [name: string, of: number, query: Partial<RunQuery>][] = [
+    ['all runs', 1, {}],
+    ["a worker's", 7, { worker: 'w1' }],
+    ["a group's", 20, { group: 'g3' }],
+    ["a job's", jobs, { group: 'g3', name: 'job3' }],
+    ['those that failed', 1_000, { state: 'failed' }],
   ];
   const runs = db.collection('runs');
-  const depth = Math.min(deep * page, Math.floor(stored * 0.9));
-  // Where a page that deep begins, for every kind: what was due there.
-  const to = start + Math.floor((stored - depth) / jobs) * 60_000;
-  const found: BenchRow[] = [];
-  for (const [name, more] of [
-    ['the first page', {}],
-    [`a page behind ${thousands(depth)} runs`, { to }],
-  ] as const) {
-    const [ours, theirs]: [number[], number[]] = [[], []];
-    for (let round = 0; round < 4; round++)
-      for (const kind of kinds) {
-        ours.push(await timed(() => history.runs({ limit: page, ...kind, ...more })));
-        theirs.push(await timed(() => bareFind(runs, kind, 'to' in more ? more.to : undefined)));
+  const rows: BenchRow[] = [];
+  for (const [name, of, query] of kinds) {
+    const last = Math.min(deepestPage, Math.floor(stored / of / page));
+    for (const number of [1, last]) {
+      // Where it begins: what was due there.
+      const above = (number - 1) * page * of;
+      const to = number === 1 ? undefined : start + Math.floor((stored - above) / jobs) * 60_000;
+      const more = to === undefined ? {} : { to };
+      const [ours, theirs]: [number[], number[]] = [[], []];
+      const until = performance.now() + listMs;
+      while (ours.length < 2 || (ours.length < listCalls && performance.now() < until)) {
+        ours.push(await timed(() => history.runs({ limit: page, ...query, ...more })));
+        theirs.push(await timed(() => bareFind(runs, query, to)));
       }
-    found.push({
-      name: `${name} of ${page}, five kinds of list, of ${thousands(stored)} runs: p50 and p99`,
-      ...{ value: both(ours), yardstick: `a bare find: ${both(theirs)}` },
-      ratio: `${(percentile(ours, 0.5) / percentile(theirs, 0.5)).toFixed(2)} x`,
-    });
+      rows.push(beside(`page ${thousands(number)} of ${name}, ${page} a page`, ours, theirs, 'a bare find'));
+    }
   }
-  return found;
+  return rows;
 }
 
 function bareFind(runs: Collection, kind: Partial<RunQuery>, to: number | undefined): Promise<Document[]> {
-  const order = to === undefined ? {} : { order: { $lt: String(to).padStart(16, '0') } };
+  const order = {
+    $gte: '0'.padStart(16, '0'),
+    ...(to === undefined ? {} : { $lt: String(to).padStart(16, '0') }),
+  };
   return runs
-    .find({ ...kind, ...order })
+    .find({ ...kind, order })
     .sort({ order: -1 })
     .limit(page + 1)
+    .batchSize(page + 1)
     .toArray();
+}
+
+/** Runs anywhere among them, and their logs. */
+async function single(history: History, db: Db, stored: number): Promise<BenchRow[]> {
+  const [runs, logs] = [db.collection<Document & { _id: string }>('runs'), db.collection('logs')];
+  const times: [number[], number[], number[], number[]] = [[], [], [], []];
+  for (let n = 0; n < 300; n++) {
+    const { id } = record((n * 7_919) % stored, 0);
+    times[0].push(await timed(() => history.run(id)));
+    times[1].push(await timed(() => runs.findOne({ _id: id })));
+    times[2].push(await timed(() => history.log(id, 0, 1_048_576)));
+    times[3].push(await timed(() => logs.find({ run: id }).sort({ offset: 1 }).toArray()));
+  }
+  return [
+    beside('one run by its id, any of them', times[0], times[1], 'a bare find'),
+    beside("one run's log, any of them", times[2], times[3], 'a bare find'),
+  ];
 }
 
 /** One log that is long, read a MiB at a time, in its order and anywhere. */
@@ -189,17 +282,33 @@ async function longLog(history: History): Promise<BenchRow> {
     times.push(await timed(() => history.log('long', from, 1_048_576)));
   }
   return {
-    name: `1 MiB anywhere in a log of ${thousands(longLogBytes / lineBytes)} lines: p50 and p99`,
+    name: `1 MiB anywhere in a log of ${thousands(longLogBytes / lineBytes)} lines: p50 and p99 of ${times.length}`,
     value: both(times),
   };
 }
 
-async function size(db: Db): Promise<BenchRow> {
+async function size(db: Db, onDisk: number): Promise<BenchRow> {
   const [runs, logs] = await Promise.all(['runs', 'logs'].map((name) => db.command({ collStats: name })));
-  const each = (stats: Document | undefined, what: string) => Math.round(stats?.[what] / runs?.count);
+  const each = (stats: Document | undefined, what: string) => thousands(stats?.[what] / runs?.count);
+  const disk = onDisk > 0 ? `${thousands(onDisk)}; ` : '';
   return {
-    name: 'bytes a run: its record, of that without compression; its indexes; the indexes of its log',
-    value: `${each(runs, 'size')}; ${each(runs, 'totalIndexSize')}; ${each(logs, 'totalIndexSize')}`,
+    name: `bytes a run with ${linesPerRun * lineBytes} bytes of output: ${onDisk > 0 ? "on the server's disk; of that by its own count, " : ''}its record, the record's indexes, the indexes of its log`,
+    value: `${disk}${each(runs, 'size')}, ${each(runs, 'totalIndexSize')}, ${each(logs, 'totalIndexSize')}`,
+  };
+}
+
+/** Of a server of our own; nothing where it is somebody else's. */
+function diskBytes(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((one) => one.isFile() && !one.parentPath.endsWith('/spool'))
+    .reduce((sum, one) => sum + statSync(join(one.parentPath, one.name)).size, 0);
+}
+
+function beside(name: string, ours: readonly number[], theirs: readonly number[], what: string): BenchRow {
+  return {
+    name: `${name}: p50 and p99 of ${ours.length}`,
+    ...{ value: both(ours), yardstick: `${what}: ${both(theirs)}` },
+    ratio: `${(percentile(ours, 0.5) / percentile(theirs, 0.5)).toFixed(2)} x`,
   };
 }
 
