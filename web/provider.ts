@@ -53,7 +53,9 @@ export async function leaveFor(provider: Provider, { silent = false } = {}): Pro
     ...(silent ? { prompt: 'none' } : {}),
   }))
     to.searchParams.set(name, value);
-  location.assign(to);
+  // Nobody wants to go back to a page that goes there by itself.
+  if (silent) location.replace(to);
+  else location.assign(to);
   // This page is over.
   return new Promise<never>(() => {});
 }
@@ -125,10 +127,16 @@ function sessionOf(first: SignedIn): Session {
   return {
     async token() {
       if (Date.now() >= held.renewAt)
-        await renew().catch((error) => {
-          if (Date.now() >= held.endsAt) throw error;
-          // It is good for a while yet; where there is nothing to renew by, for so long.
-          if (error instanceof Problem && error.status === 401) held.renewAt = held.endsAt;
+        await renew().catch(async (error: unknown) => {
+          const over = error instanceof Problem && error.status === 401;
+          if (Date.now() < held.endsAt) {
+            // It is good for a while yet; where there is nothing to renew by, for so long.
+            if (over) held.renewAt = held.endsAt;
+            return;
+          }
+          const provider = over ? await findProvider() : null;
+          if (provider === null) throw error;
+          await leaveFor(provider, { silent: true });
         });
       return held.token;
     },

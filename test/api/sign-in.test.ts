@@ -334,6 +334,32 @@ describe('what a provider says of itself', () => {
   });
 });
 
+describe('the routes of signing in', () => {
+  it('stand in the OpenAPI document and on the page for people, as open', async () => {
+    const { json } = await api.ask('GET', '/openapi.json', { as: null });
+    const { get, post, delete: out } = json.paths['/api/v1/sign-in'];
+    for (const one of [get, post, out, json.paths['/api/v1/sign-in/renew'].post]) {
+      assert.deepEqual(one.security, []);
+      assert.ok(one.responses[200].content['application/json'].schema.properties);
+    }
+    assert.deepEqual(post.requestBody.content['application/json'].schema.required, [
+      ...['code', 'verifier', 'redirectUri', 'nonce'],
+    ]);
+    const { text } = await api.ask('GET', '/docs', { as: null });
+    assert.match(text.replaceAll('<wbr>', ''), /POST<\/code><\/td><td><code>\/api\/v1\/sign-in\/renew/);
+  });
+
+  it('are told of as the others are, in a way that they do not know', async () => {
+    for (const [path, allow] of [
+      ['/api/v1/sign-in', 'GET, POST, DELETE, HEAD'],
+      ['/api/v1/sign-in/renew', 'POST'],
+    ] as const) {
+      const { status, headers } = await api.ask('PUT', path, { as: null });
+      assert.deepEqual([status, headers.get('allow')], [405, allow]);
+    }
+  });
+});
+
 describe('signing in', () => {
   const verifier = 'v'.repeat(43);
   const nonce = 'n'.repeat(22);

@@ -8,14 +8,12 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { freePorts } from '#infra/free-ports.ts';
 import { type RealProvider, startProvider } from '#test/real-provider.ts';
 import { findChromium } from './chromium.ts';
+import { leftOut } from './up.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 const found = findChromium();
-const missing = 'missing' in found ? found.missing : null;
 
-describe('signing in by a real provider, in a real browser', {
-  skip: missing !== null && process.env.CI !== 'true' ? missing : false,
-}, () => {
+describe('signing in by a real provider, in a real browser', leftOut, () => {
   const dir = mkdtempSync(join(tmpdir(), 'cronfleet-sign-in-'));
   let site: string;
   let provider: RealProvider;
@@ -119,6 +117,10 @@ describe('signing in by a real provider, in a real browser', {
     await page.goto(`${site}/jobs/default/a`);
     await page.getByText('oidc:alice (admin)').waitFor();
     assert.equal(page.url(), `${site}/jobs/default/a`);
+    const length = await page.evaluate('history.length');
+    await page.reload();
+    await page.getByText('oidc:alice (admin)').waitFor();
+    assert.equal(await page.evaluate('history.length'), length, 'there is nothing to go back to in between');
     const there = (await context.cookies(provider.issuer)).map(({ name }) => ({ name }));
     for (const { name } of there) if (!/cronfleet/.test(name)) await context.clearCookies({ name });
     await page.reload();
@@ -138,6 +140,26 @@ describe('signing in by a real provider, in a real browser', {
     await page.getByText('live').waitFor();
     await page.getByRole('link', { name: 'Jobs' }).click();
     await page.getByRole('heading', { name: 'Jobs' }).waitFor();
+  });
+
+  it('goes on as the token has ended where there is nothing to renew by, as long as the provider knows one', async () => {
+    provider.refresh = false;
+    await page.clock.install();
+    await signIn('alice', '/alerts');
+    await page.getByText('oidc:alice (admin)').waitFor();
+    const there = page.waitForRequest((request) => request.url().includes('prompt=none'));
+    await page.clock.fastForward('01:01:00');
+    await page.getByRole('link', { name: 'Workers' }).click();
+    await there;
+    await page.getByText('oidc:alice (admin)').waitFor();
+    assert.equal(page.url(), `${site}/workers`);
+  });
+
+  it('fits a phone', async () => {
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.goto(site);
+    await button().waitFor();
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), 0);
   });
 
   it('may do what its group may, and no more', async () => {

@@ -182,6 +182,8 @@ describe('the site', () => {
         '/worker/list',
         '/openapi.json',
         '/docs',
+        '/api/v1/sign-in',
+        '/api/v1/sign-in/renew',
       ],
       '/api/v1/runs/default~a~20261126T063400.000Z~1/log',
     ])
@@ -200,12 +202,22 @@ describe('the site', () => {
         '/workers',
         '/jobs',
         '/worker-1',
+        '/sign-in',
       ],
       '/runs/default~a~20261126T063400.000Z~1',
     ])
       assert.deepEqual(await edge.take(path), { to: 'files', key: 'index.html' }, path);
     assert.deepEqual(await edge.take(`/${script}`), { to: 'files', key: script });
     assert.ok(edge.code.length <= 10_240, 'CloudFront takes functions of 10 KB');
+  });
+
+  it('has cookies taken to the API, and no answer of the API kept', () => {
+    const { defaultCacheBehavior: behavior } = named(dev, 'RouterCdnDistribution').inputs;
+    // AWS's own policy AllViewerExceptHostHeader.
+    assert.equal(behavior.originRequestPolicyId, 'b689b0a8-53d0-40ab-baf2-68738e2966ac');
+    const [policy] = ofType(dev, 'aws:cloudfront/cachePolicy:CachePolicy');
+    assert.deepEqual([policy?.inputs.defaultTtl, policy?.inputs.minTtl], [0, 0]);
+    assert.ok(behavior.allowedMethods.includes('POST') && !behavior.cachedMethods.includes('POST'));
   });
 
   it('lets nothing in but itself, by the same headers that the API sets on its own answers', async () => {
