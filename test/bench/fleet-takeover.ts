@@ -9,7 +9,7 @@ import { makeStamper, type Stamper } from './stamp.ts';
 
 const job = 'every-second';
 const agents = ['w1', 'w2', 'w3'];
-const kills = 3;
+const kills = 2;
 /** Into a second: no run of the job is claimed or lives. */
 const betweenMs = 500;
 /** Into a second: the run of the next instant is claimed, its command not started. */

@@ -27,6 +27,9 @@ describe('what a run costs', () => {
         const shown = Object.entries({ commits, writes, reads, told });
         t.diagnostic(`per run: ${shown.map(([name, count]) => `${name} ${(count / runs).toFixed(3)}`)}`);
         assert.ok(commits / runs < (jobs === 1 ? 2.2 : 0.5), `${commits / runs} commits a run`);
+        // A home claims all of an instant at once, and gathers what ends one by one.
+        const each = (commits * jobs) / runs / Math.min(agents, jobs);
+        assert.ok(each <= 4, `${each} commits an instant for each home`);
         // Claim: cursor and running; finish: running gone.
         assert.ok(writes / runs <= 3, `${writes / runs} keys written a run`);
         assert.ok(reads / runs <= 2, `${reads / runs} reads a run`);
