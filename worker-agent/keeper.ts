@@ -233,16 +233,24 @@ export function createKeeper(
       await takeOver({ job, lane, run, mod: entry.mod }, value, entry);
   }
 
+  /** By worker: who waits to bury it, since its last death. */
+  const buriers = new Map<string, AbortController>();
+
   /**
    * Closes what a dead worker held, a while after its registration has gone; others wait five seconds longer each. If it is back before,
-   * it is its own.
+   * it is its own; and if it dies again, the while begins anew: what it holds by then has been its own until just now.
    */
-  async function bury(died: string, stop: AbortSignal): Promise<void> {
+  async function bury(died: string, until: AbortSignal): Promise<void> {
+    const mine = new AbortController();
+    buriers.get(died)?.abort();
+    buriers.set(died, mine);
+    const stop = AbortSignal.any([until, mine.signal]);
     const began = clock.boot();
     for (let graceMs: number | null = 0; graceMs !== null && !stop.aborted; ) {
       await sleep(clock, 2 * times.margin + graceMs - (clock.boot() - began), stop);
-      graceMs = await buryThose(died, graceMs, stop);
+      if (!stop.aborted) graceMs = await buryThose(died, graceMs, stop);
     }
+    if (buriers.get(died) === mine) buriers.delete(died);
   }
 
   /** Those that need no longer to be ended on their host; gives the least that any other needs, null: there is none. */

@@ -87,6 +87,9 @@ export function createPresence(
       // With other labels it is another worker to the jobs that fit it now: they count from here.
       if (known !== null && isDeepStrictEqual(known.labels, settings.labels)) since = known.since;
       let began = clock.boot();
+      // Ended between here and the new registration, this life leaves its runs with no lease at all, and their keeper does not wait for
+      // the end of the old one.
+      if (leases.length > 0) runner.lease(began + times.margin);
       while (!stop.aborted) {
         try {
           for (const lease of leases) await kv.revoke(lease);

@@ -64,4 +64,28 @@ describe('a run that must not outlive its lease', () => {
     assert.deepEqual(rig.violations('P1', 'P6', 'P8'), []);
     await rig.end();
   });
+
+  for (let step = 1; step <= 14; step += 1)
+    it(`has ended before another takes its place, though its agent died again at step ${step} of its next start`, async () => {
+      const rig = new Rig();
+      await rig.save({
+        ...{ schedule: '*/5 * * * * *', command: 'sim 50000-50000 0', overlap: 'skip' },
+        ...{ onLeaseLoss: 'kill', killGrace: '1s' },
+      });
+      const agents = [rig.agent(rig.host()), rig.agent(rig.host())];
+      await rig.until(6);
+      const at = rig.hosts.findIndex(({ id }) => id === rig.stamps[0]?.host);
+      const [owner, host] = [agents[at], rig.hosts[at]];
+      assert.ok(owner !== undefined && host !== undefined);
+      owner.life.kill();
+      await rig.until(6.5);
+      const { life } = rig.agent(host);
+      life.atStep(step, () => life.kill());
+      await rig.until(40);
+      assert.ok(life.dead);
+      assert.equal(rig.stamps[0]?.signalled, 'cut_off');
+      assert.ok((rig.stamps[1]?.start ?? 0) > (rig.stamps[0]?.end ?? Number.POSITIVE_INFINITY));
+      assert.deepEqual(rig.violations('P1', 'P6', 'P8'), []);
+      await rig.end();
+    });
 });
