@@ -23,6 +23,8 @@ interface Pending {
   busy: boolean;
   /** How long the next wait is, ms; 0: none yet. */
   waits: number;
+  /** The order and the job (by mod revision) for which a claim that was refused is watched over. */
+  watched: string;
   cancelWake: (() => void) | null;
 }
 
@@ -65,7 +67,7 @@ export function createOrders(
       pending.delete(key);
       return;
     }
-    const one: Pending = known ?? { key, busy: false, waits: 0, cancelWake: null };
+    const one: Pending = known ?? { key, busy: false, waits: 0, watched: '', cancelWake: null };
     pending.set(key, one);
     wake(one, order.value.at + (times.deputyDelays[place] ?? 0));
   }
@@ -179,12 +181,16 @@ export function createOrders(
         },
       ),
     );
-    const doubtful = () => {
+    // Also where nothing was in doubt: a network may have delivered the request twice, and the second commits when the lane is free.
+    const watchOver = () => {
+      const versions = `${order.mod} ${job.mod}`;
+      if (one.watched === versions) return;
+      one.watched = versions;
       const moves = { key: one.key, mod: order.mod };
-      if (result.doubt) intents.keep({ job: order.job, lane, run, moves, jobMod: job.mod });
+      intents.keep({ job: order.job, lane, run, moves, jobMod: job.mod });
     };
     if (result.outcome === 'refused') {
-      doubtful();
+      watchOver();
       return wakeIn(one, times.margin);
     }
     let mod = result.revision;
@@ -197,7 +203,7 @@ export function createOrders(
       const mine =
         read?.ok === true && read.value.worker === settings.id && read.value.incarnation === incarnation;
       if (own === undefined || !mine || runs.knows(run)) {
-        doubtful();
+        watchOver();
         const standing = seen?.type === 'range' ? seen.entries[0] : undefined;
         return refused(
           one,
