@@ -6,7 +6,7 @@ import type { KillValue, RunningValue } from '#core/cluster/records.ts';
 import { stillRegistered } from '#core/cluster/registration.ts';
 import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
-import type { Entry, KvError, Revision } from '#core/ports/kv.ts';
+import { type Entry, type KvError, prefixRange, type Revision } from '#core/ports/kv.ts';
 import type { AgentDeps, Guard } from './context.ts';
 import type { HeldRun, Keeper } from './keeper.ts';
 import type { Mirror } from './mirror.ts';
@@ -61,12 +61,16 @@ export function createAdoption(
     return (await kv.range({ key: layout.run(`${group}/${name}`, plan.lane, plan.run) })).count > 0;
   }
 
-  /** Takes up a key that this life of the agent does not know, and goes on from where its process is. */
-  async function takeUp(at: HeldRun, hand: Hand): Promise<void> {
+  /** Takes up a key that this life of the agent does not know, and goes on from where its process is. False: it is not as it was seen. */
+  async function takeUp(at: HeldRun, hand: Hand): Promise<boolean> {
     const moved = await move(at, hand);
-    if (moved === null || runs.knows(at.run)) return;
+    if (moved === null) return false;
+    if (runs.knows(at.run)) return true;
     const key = { ...moved, run: at.run, job: at.job, lane: at.lane, fence: at.entry.create };
-    if (at.value.state === 'waiting') return runs.wait(key);
+    if (at.value.state === 'waiting') {
+      runs.wait(key);
+      return true;
+    }
     const process = found.get(at.run) ?? null;
     found.delete(at.run);
     const known = process?.plan.job ?? mirror.jobs.get(at.job)?.record.job;
@@ -79,6 +83,16 @@ export function createAdoption(
         reason: 'its job is gone, and its host knows nothing of it',
         endedAt: clock.now(),
       });
+    return true;
+  }
+
+  /** What stands under my name in the lane of a key that was moved by somebody else: a finish of my last life may have arrived only now. */
+  async function whatFollows({ job, lane }: HeldRun): Promise<HeldRun[]> {
+    const { entries } = await kv.range(prefixRange(layout.runningLane(job, lane)));
+    return entries.flatMap((entry) => {
+      const at = readRunning(layout, entry);
+      return at.ok && at.value.worker === settings.id ? [at] : [];
+    });
   }
 
   function resume(one: LiveRun, process: FoundRun | null): void {
@@ -166,6 +180,7 @@ export function createAdoption(
       const live = [...runs.live.values()];
       const waiting = [...runs.waiting.values()];
       const held = new Set<RunId>();
+      const moved: HeldRun[] = [];
       const work: Promise<void>[] = [];
       for await (const at of keeper.held()) {
         if (at.value.worker !== settings.id) {
@@ -174,10 +189,15 @@ export function createAdoption(
         }
         held.add(at.run);
         const known = runs.live.get(at.run) ?? runs.waiting.get(at.run);
-        if (known === undefined) work.push(takeUp(at, hand));
+        if (known === undefined) work.push(takeUp(at, hand).then((taken) => void (taken || moved.push(at))));
         else work.push(move(at, hand).then((moved) => void (moved !== null && Object.assign(known, moved))));
       }
       await Promise.all(work);
+      for (const gone of moved)
+        for (const at of await whatFollows(gone)) {
+          held.add(at.run);
+          await takeUp(at, hand);
+        }
       for (const one of live) if (!held.has(one.run) && one.phase === 'claimed') guard('closed', closed(one));
       for (const one of waiting) if (!held.has(one.run)) runs.waiting.delete(one.run);
       for (const [run, process] of [...found]) {
