@@ -54,6 +54,11 @@ export function createOrders(
 ) {
   const { clock, layout, settings, mirror, presence, runs, starter, claims, intents, timeline, room } = deps;
   const pending = new Map<string, Pending>();
+  /**
+   * Jobs of whose lane an order is being asked for. One request holds one transaction of a job: a hundred orders that all asked for the
+   * one place that has become free would hold up the job's own instants for seconds.
+   */
+  const asking = new Set<JobId>();
   let open = false;
 
   function consider(order: MirroredOrder): void {
@@ -120,11 +125,15 @@ export function createOrders(
       room.wait(one, () => deps.guard('order', attempt(one)));
       return wakeLate(one, order);
     }
+    const oneAtATime = job.record.job.overlap !== 'allow';
+    if (oneAtATime && asking.has(order.job)) return wakeIn(one, times.margin);
+    if (oneAtATime) asking.add(order.job);
     const freeSlot = room.take();
     try {
       await claim(one, order);
     } finally {
       freeSlot();
+      if (oneAtATime) asking.delete(order.job);
     }
   }
 
