@@ -18,7 +18,8 @@ export function firstRecordStays({ history, endAt }: Evidence): Violation[] {
 
 /** Each start has one terminal record, and it says what the process did. */
 export function records({ stamps, history, hosts, log, layout, endAt, scenario }: Evidence): Violation[] {
-  // A warden's mark that found no room leaves the exit status alone, which does not say whose signal it was.
+  // A mark that found no room leaves the exit status alone, which does not say whose signal it was: the warden's, or that of an agent
+  // which died before the store heard of it.
   const markless = scenario.faults.some(({ kind }) => kind === 'diskFull');
   const hostOffset = hosts[0]?.wallOffset ?? 0;
   const found: Violation[] = [];
@@ -75,7 +76,7 @@ function wrongEnd(
     stamp.endedBy === 'signal' &&
     record.state !== 'killed' &&
     record.state !== 'timed_out' &&
-    !(markless && endedByWarden(stamp))
+    !(markless && (endedByWarden(stamp) || (record.exitCode ?? 0) > 128))
   )
     wrong(`was ended by our signal and is called ${record.state}`);
 }
