@@ -131,6 +131,16 @@ export function storeRefusal(error: unknown): Refusal | null {
   if (!(error instanceof KvError)) return null;
   if (error.code === 'unavailable' || error.code === 'unknown')
     return new Refusal('store_unavailable', 'the store does not answer at the moment; try again');
+  if (error.code === 'full')
+    return new Refusal(
+      'store_unavailable',
+      'the store of jobs is out of space and takes no writes: who looks after etcd has to compact and defragment it and disarm its alarm (cronfleet doctor says how)',
+    );
+  if (error.code === 'forbidden')
+    return new Refusal(
+      'store_unavailable',
+      'the store of jobs does not let this server do that: its credential lacks a right (its log says where, infra/etcd/roles.sh gives it)',
+    );
   if (error.code === 'too_large')
     return new Refusal('store_full', 'this is more than the store takes in one piece; send it in several');
   return null;

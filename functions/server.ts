@@ -65,7 +65,7 @@ export async function startServer(
     { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
     stop.signal,
   );
-  void tellFindings(stores, { clock, ids, events });
+  void tellFindings(stores, { clock, ids, events, part: 'api' });
   void tellProvider(settings.oidc, { clock, events, fetch: globalThis.fetch });
   const measuring = reference.run(stop.signal);
   const hasToken = await listTokens(kv, layout).then(

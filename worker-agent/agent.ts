@@ -18,6 +18,7 @@ import { patientReads } from './patient-reads.ts';
 import { createPlaces } from './places.ts';
 import { createPlanner } from './planner.ts';
 import { createPresence } from './presence.ts';
+import { tellingOfRefusals } from './refusing-store.ts';
 import { replacing } from './replacing.ts';
 import { createRetries } from './retries.ts';
 import { createRoom } from './room.ts';
@@ -38,6 +39,7 @@ const reportEvery = 5_000;
 export function createAgent(given: AgentDeps) {
   const deps = {
     ...given,
+    kv: tellingOfRefusals(given.kv, given),
     runner: inOrder(given.runner),
     ledger: alertingLedger(given.ledger, (job) => mirror.jobs.get(job)?.record.job ?? null),
   };

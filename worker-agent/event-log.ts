@@ -43,9 +43,18 @@ export function logEvent(logger: Logger, event: Event): void {
   const isGrave = 'severity' in event && event.severity === 'error';
   const level = isGrave ? 'error' : (levels[type] ?? 'debug');
   if (!logger.isLevelEnabled(level)) return;
-  if (event.type === 'run.ended') {
+  if (event.type === 'key.invalid') logger[level]({ ...fields, advice: adviceOn(event.key) }, type);
+  else if (event.type === 'run.ended') {
     const { state, reason, exitCode, worker, startedAt, endedAt } = event.record;
     logger[level]({ run: event.run, state, reason, exitCode, worker, startedAt, endedAt }, type);
   } else if ('error' in fields) logger[level]({ ...fields, error: undefined, err: fields.error }, type);
   else logger[level](fields, type);
+}
+
+/** What tells how far a job has been decided may not simply go: everything since its floor would be due again. */
+function adviceOn(key: string): string {
+  const [, job] = /\/cursors\/([^/]+\/[^/]+)\//.exec(key) ?? [];
+  return job === undefined
+    ? `nobody heeds it; if nothing else needs it, take it away: etcdctl del ${key}`
+    : `${job} stands still until it is mended: cronfleet pause ${job}, cronfleet resume ${job}, etcdctl del ${key}`;
 }

@@ -71,7 +71,7 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   events.on(({ type }) => type === 'agent.ready' && resolve());
   const port = settings.metrics === null ? null : await metricsPort(settings.metrics, metrics.text);
-  void tellFindings(stores, { clock, ids, events });
+  void tellFindings(stores, { clock, ids, events, part: 'worker' });
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {
     id: agent.id,

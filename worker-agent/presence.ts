@@ -100,6 +100,12 @@ export function createPresence(
         } catch (error) {
           // The store is away or slow: asked again until it is there.
           if (!(error instanceof KvError)) throw error;
+          // Nothing that was ours is lost by stopping here, and whoever started this agent is looking.
+          if (error.code === 'forbidden')
+            throw new Refusal(
+              'store_forbidden',
+              `kv: ${error.message}, to write ${layout.worker(settings.id)}`,
+            );
           began = clock.boot();
         }
         if (clock.boot() - began > times.leaseTtl + 2 * times.margin)

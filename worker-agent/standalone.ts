@@ -132,7 +132,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
     { kv, layout, history, clock, ids, events, fetch: globalThis.fetch },
     stop.signal,
   );
-  void tellFindings(settings, { clock, ids, events });
+  void tellFindings(settings, { clock, ids, events, part: null });
   void tellProvider(settings.oidc, { clock, events, fetch: globalThis.fetch });
   const failed = agent.run().then(() => new Promise<never>(() => {}));
   return {

@@ -8,15 +8,17 @@ import { historyFindings, kvFindings } from '#core/stores/open.ts';
 interface Deps {
   clock: Clock;
   ids: Pick<Ids, 'chance'>;
+  /** As whom the credential of the store of jobs is to serve; null: whoever. */
+  part: 'worker' | 'api' | null;
 }
 
 /** What is wrong with the stores of these URLs; what refuses a look at all is a finding too. Never rejects; it may take some 20 s. */
 export async function findingsOf(
   { kv, history }: { kv: string | null; history: string | null },
-  { clock, ids }: Deps,
+  { clock, ids, part }: Deps,
 ): Promise<{ store: 'kv' | 'history'; finding: StoreFinding }[]> {
   const [ofKv, ofHistory] = await Promise.all([
-    kv === null ? [] : kvFindings(kv, clock, ids).catch(asFinding),
+    kv === null ? [] : kvFindings(kv, clock, ids, part).catch(asFinding),
     history === null ? [] : historyFindings(history, clock).catch(asFinding),
   ]);
   return [

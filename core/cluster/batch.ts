@@ -29,6 +29,9 @@ export type PieceResult =
 /** etcd allows 124 claims of this form; 100 leaves a path of 28 operations to each. */
 export const maxPieces = 100;
 
+/** What somebody, or time, will mend: the store is away, has no room, or has taken a right away. */
+const passing: ReadonlySet<KvError['code']> = new Set(['unknown', 'unavailable', 'full', 'forbidden']);
+
 interface Waiting {
   piece: Piece;
   resolve: (result: PieceResult) => void;
@@ -38,7 +41,7 @@ interface Waiting {
 /**
  * Sends pieces in as few requests as may be: what arrives while a request is under way, or is gathered after it, goes with the next. etcd judges
  * every nested compare on the state before the whole request, so one request holds at most one piece that names a
- * given job, of whatever kind. Repeats what ended unknown or was not taken: every transaction here is safe to repeat.
+ * given job, of whatever kind. Repeats what ended unknown or was not taken, as long as `again` says so: every transaction here is safe to repeat.
  */
 export function batcher(deps: {
   kv: Kv;
@@ -90,9 +93,9 @@ export function batcher(deps: {
     }
   }
 
-  async function send(all: Waiting[]): Promise<void> {
+  async function send(all: Waiting[], doubted = false): Promise<void> {
     let batch = all;
-    let doubt = false;
+    let doubt = doubted;
     for (let attempt = 1; ; attempt += 1) {
       const compare = deps.outer();
       const under = deps.under?.();
@@ -125,10 +128,16 @@ export function batcher(deps: {
         });
         return;
       } catch (error) {
-        const repeatable =
-          error instanceof KvError && (error.code === 'unknown' || error.code === 'unavailable');
-        if (repeatable && error.code === 'unknown') doubt = true;
-        if (repeatable && (await deps.again(attempt, error))) continue;
+        const code = error instanceof KvError ? error.code : null;
+        if (code === 'unknown') doubt = true;
+        // Too much together may be little enough apart, and who is too much alone must not take the others with him.
+        if (code === 'too_large' && batch.length > 1) {
+          const middle = Math.ceil(batch.length / 2);
+          await send(batch.slice(0, middle), doubt);
+          return await send(batch.slice(middle), doubt);
+        }
+        if (error instanceof KvError && passing.has(error.code) && (await deps.again(attempt, error)))
+          continue;
         for (const one of batch) one.reject(error);
         return;
       }

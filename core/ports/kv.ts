@@ -125,6 +125,8 @@ export class KvError extends Error {
     | 'duplicate_key'
     | 'too_large'
     | 'lease_not_found'
+    /** The store is out of space, and takes no writes until somebody has made some. */
+    | 'full'
     /** The store does not let this credential do it. */
     | 'forbidden';
   constructor(code: KvError['code'], message: string, options?: ErrorOptions) {

@@ -26,14 +26,19 @@ export async function openHistory(url: string, clock: Clock): Promise<History> {
   return (await import('./history/sqlite/sqlite-history.ts')).sqliteHistory({ file, clock });
 }
 
-/** What is wrong with the store of jobs that a URL names, for who starts on it and for `doctor`. It may take some 10 s. */
+/**
+ * What is wrong with the store of jobs that a URL names, for who starts on it and for `doctor`. It may take some 10 s. `part`: as whom
+ * the URL's credential is to serve, where that is known.
+ */
 export async function kvFindings(
   url: string,
   clock: Clock,
   ids: Pick<Ids, 'chance'>,
+  part: 'worker' | 'api' | null = null,
 ): Promise<StoreFinding[]> {
   if (!isEtcd(url)) return [];
-  return (await import('./kv/etcd/etcd-kv.ts')).findingsOf(url, { clock, chance: () => ids.chance() });
+  const world = { clock, chance: () => ids.chance() };
+  return (await import('./kv/etcd/etcd-kv.ts')).findingsOf(url, world, part);
 }
 
 /** What is wrong with the history that a URL names, for who starts on it and for `doctor`. It may take some 20 s. */

@@ -1,7 +1,7 @@
 import type { NamedChannel } from '#core/cluster/channels.ts';
 import { fleetRecovery } from '#core/decide/alerts/recovery.ts';
 import { type Alert, newAlert } from '#core/model/alert.ts';
-import type { Op } from '#core/ports/kv.ts';
+import { KvError, type Op } from '#core/ports/kv.ts';
 import { type DeliverDeps, tell } from './deliver.ts';
 
 /** A store that answers again by then was restarted, or has chosen another leader. */
@@ -25,7 +25,12 @@ interface Standing {
 export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) {
   const { kv, layout, history, clock } = deps;
   const pings = {
-    kv: () => kv.range({ key: layout.alert('history') }),
+    // A write that never comes to be: a store may answer, and take nothing.
+    kv: () =>
+      kv.txn({
+        compare: [{ key: layout.alert('history'), target: 'version', op: '<', version: 0 }],
+        then: [{ type: 'put', key: layout.alert('history'), value: '' }],
+      }),
     history: () => history.now(),
   };
   const sayings = {
@@ -40,7 +45,7 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
 
   const toldOf = () => channels().filter(({ on }) => on.includes('store_away'));
 
-  function alertOf(store: keyof typeof pings, why: string): Alert {
+  function alertOf(store: keyof typeof pings, error: unknown): Alert {
     const names = toldOf().map(({ name }) => name);
     const at = clock.now();
     const [what, then] =
@@ -50,12 +55,12 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     return newAlert({
       ...{ id: `store_away~${store}~${Math.floor(at / 60_000) * 60_000}`, kind: 'store_away' },
       ...{ about: `store:${store}`, at, to: names, recoverTo: names },
-      title: `${what} does not answer`,
-      text: `${then}\n${why}`,
+      title: `${what} ${error instanceof KvError && error.code === 'full' ? 'is out of space' : 'does not answer'}`,
+      text: `${then}\n${error instanceof Error ? error.message : error}`,
     });
   }
 
-  async function kvGone(why: string): Promise<void> {
+  async function kvGone(why: unknown): Promise<void> {
     const known = await history.openAlerts({ abouts: ['store:kv'] });
     const alert = alertOf('kv', why);
     if (known.length === 0 && alert.to.length > 0) await history.addAlerts([alert]);
@@ -78,7 +83,7 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     if (failed.length > 0) throw new Error(`nobody could be told by ${failed.join(', ')}`);
   }
 
-  async function historyGone(why: string): Promise<void> {
+  async function historyGone(why: unknown): Promise<void> {
     if (toldOf().length === 0) return;
     const alert = alertOf('history', why);
     const key = layout.alert('history');
@@ -131,14 +136,14 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
   }
 
   /** Null: it answered; else what is wrong. */
-  async function answered(ping: () => Promise<unknown>): Promise<string | null> {
+  async function answered(ping: () => Promise<unknown>): Promise<unknown> {
     const late = Promise.withResolvers<string>();
     const cancel = clock.after(pingDeadlineMs, () =>
       late.resolve(`no answer within ${pingDeadlineMs / 1_000} s`),
     );
     const said = ping().then(
       () => null,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      (error: unknown) => error,
     );
     return await Promise.race([said, late.promise]).finally(cancel);
   }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { credentials, Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
-import { Host } from 'etcd3/lib/connection-pool.js';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { kvFindings } from '#core/stores/open.ts';
 import { startCluster } from '#infra/etcd/cluster.ts';
 import { put } from '#test/contract/kv-suite.ts';
+import { fakeEtcd } from './fake-etcd.ts';
 import { clusterForFile, connect, etcds } from './servers.ts';
 
 const findings = (endpoints: string, clock = systemClock()) =>
@@ -75,7 +74,7 @@ for (const programs of await etcds())
         for (let n = 0; ; n++) await kv.txn({ compare: [], then: [put(`k${n}`, 'x'.repeat(100_000))] });
       };
       await assert.rejects(fill(), {
-        code: 'unavailable',
+        code: 'full',
         message: /database space exceeded; it takes no writes until/,
       });
       assert.equal((await kv.range({ key: 'k0' })).count, 1);
@@ -110,26 +109,14 @@ for (const programs of await etcds())
 
 describe('Findings of an etcd that is too old', () => {
   it('name the member, its version and what was expected', async () => {
-    const server = new Server();
-    const client = new Host('127.0.0.1:1', credentials.createInsecure()).getServiceClient('Maintenance');
-    const { service } = client.constructor as unknown as { service: ServiceDefinition };
-    server.addService(service, {
-      status: (_: unknown, answer: (error: null, value: object) => void) =>
-        answer(null, { header: { cluster_id: '1' }, version: '3.3.27', leader: '1' }),
-    });
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
-        error ? reject(error) : resolve(port),
-      ),
-    );
-    const found = (await findings(`127.0.0.1:${port}`)).filter(({ level }) => level === 'error');
+    const old = await fakeEtcd({ version: '3.3.27' });
+    const found = (await findings(old.endpoint)).filter(({ level }) => level === 'error');
     assert.deepEqual(
       found.map(({ code, message }) => `${code}: ${message}`),
       [
-        `etcd_version: etcd at 127.0.0.1:${port} is version 3.3.27; expected 3.4 or later: upgrade it, one minor version at a time`,
+        `etcd_version: etcd at ${old.endpoint} is version 3.3.27; expected 3.4 or later: upgrade it, one minor version at a time`,
       ],
     );
-    client.close();
-    server.forceShutdown();
+    old.close();
   });
 });

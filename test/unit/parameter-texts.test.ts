@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
@@ -81,20 +82,30 @@ describe('settings of a daemon in Parameter Store', () => {
   });
 
   it('bring etcd its certificates, which no refusal shows', async () => {
-    const pem = (what: string) => `-----BEGIN ${what}-----\nMII/hunter2+=\n-----END ${what}-----\n`;
-    const own = { 'kv-cert': pem('CERTIFICATE'), 'kv-key': pem('PRIVATE KEY') };
-    set({ kv: 'etcds://a:1', 'kv-ca': pem('CERTIFICATE'), ...own });
+    const files = { cert: join(dir, 'cert.pem'), key: join(dir, 'key.pem') };
+    const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=x'];
+    execFileSync('openssl', [...made, '-keyout', files.key, '-out', files.cert], { stdio: 'ignore' });
+    const own = { 'kv-cert': readFileSync(files.cert, 'utf8'), 'kv-key': readFileSync(files.key, 'utf8') };
+    set({ kv: 'etcds://a:1', 'kv-ca': own['kv-cert'], ...own });
     const { tls } = readEtcdUrl((await load()).kv ?? '');
     assert.equal(String(tls?.key), own['kv-key'].trim());
     assert.equal(String(tls?.cert), own['kv-cert'].trim());
-    assert.equal(String(tls?.ca), pem('CERTIFICATE').trim());
+    assert.equal(String(tls?.ca), own['kv-cert'].trim());
 
+    const refusesIt = async (why: RegExp) => {
+      const { kv } = await load();
+      const secrets = [own['kv-key'].slice(100, 140), 'hunter2'];
+      assert.throws(
+        () => readEtcdUrl(kv ?? ''),
+        ({ message }: Error) => why.test(message) && !secrets.some((text) => message.includes(text)),
+      );
+    };
+    set({ kv: 'etcds://a:1', 'kv-ca': own['kv-cert'], 'kv-key': own['kv-key'] });
     store.values.delete(`${path}/kv-cert`);
-    const { kv } = await load();
-    assert.throws(
-      () => readEtcdUrl(kv ?? ''),
-      ({ message }: Error) => /cert and key come together/.test(message) && !message.includes('hunter2'),
-    );
+    await refusesIt(/cert and key come together/);
+    const torn = (what: string) => `-----BEGIN ${what}-----\nMII/hunter2+=\n-----END ${what}-----\n`;
+    set({ kv: 'etcds://a:1', ...own, 'kv-ca': torn('CERTIFICATE'), 'kv-key': torn('PRIVATE KEY') });
+    await refusesIt(/: ca holds no certificate in PEM; key holds no private key in PEM/);
     // Of an etcd that is named elsewhere they are not.
     assert.equal((await load({ kv: 'etcd://flag:1' })).kv, 'etcd://flag:1');
     set({ 'kv-ca': 'hunter2' });

@@ -127,6 +127,10 @@ function complain(error: unknown, command: Command, { note }: Terminal): number 
     note(`cronfleet ${command.name}: the store does not answer: ${error.message}`);
     return 3;
   }
+  if (error instanceof KvError && (error.code === 'full' || error.code === 'forbidden')) {
+    note(`cronfleet ${command.name}: ${error.message}`);
+    return 1;
+  }
   if (error instanceof Refusal) {
     const said =
       error.errors.length > 1

@@ -11,7 +11,7 @@ export async function storeFindings({ text, env }: Context): Promise<Finding[]> 
   const { kv, history } = await loadSettings(given, env, text('config') ?? null);
   const named = [kv, history].filter((url) => url !== null && !/^(sqlite|memory):/.test(url));
   if (named.length === 0) return [];
-  const found = await findingsOf({ kv, history }, { clock: systemClock(), ids: systemIds() });
+  const found = await findingsOf({ kv, history }, { clock: systemClock(), ids: systemIds(), part: null });
   if (found.length === 0) return [ok('the stores of the settings here are well')];
   return found.map(({ finding: { level, message } }) => (level === 'error' ? bad : note)(message));
 }

@@ -21,6 +21,7 @@ import { flatReads, nestedAgain } from './flat-reads.ts';
 import { follow } from './follow.ts';
 import { Members } from './members.ts';
 import { type EtcdOptions, readEtcdUrl } from './options.ts';
+import type { Part } from './rights.ts';
 import {
   entryOf,
   type Header,
@@ -50,12 +51,13 @@ export async function openEtcd(url: string, world: { clock: Clock; chance: () =>
 export async function findingsOf(
   url: string,
   world: { clock: Clock; chance: () => number },
+  part: Part,
 ): Promise<StoreFinding[]> {
   let kv: EtcdKv | null = null;
   try {
     const options = readEtcdUrl(url);
     kv = new EtcdKv(options, world);
-    return await etcdFindings(kv.members, options, world.clock);
+    return await etcdFindings(kv.members, options, world.clock, part);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return [{ code: error.code, level: 'error', message: error.message }];

@@ -20,7 +20,9 @@ const token = (message: string): Fault => ({ kind: 'token', message });
 const notDone = (message: string): Fault => ({ kind: 'away', sure: true, message });
 const busy = refused('unavailable');
 const full = (message: string): Fault =>
-  busy(`${message}; it takes no writes until it is compacted, defragmented and its alarm disarmed`);
+  refused('full')(
+    `${message}; it takes no writes until it is compacted, defragmented and its alarm disarmed`,
+  );
 
 /**
  * Texts of etcd's api/v3rpc/rpctypes/error.go, which are part of its interface, and of grpc-js (picker and resolver) where a call
@@ -67,7 +69,16 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
     "does not speak HTTP/2; expected etcd's port for clients, 2379 unless it was changed",
     true,
   ],
-  [/before secure TLS connection/, 'does not speak TLS; expected etcd:// for it, not etcds://', true],
+  [
+    /unknown service|does not implement the method/i,
+    'is another service of gRPC; expected etcd 3.4 or later there',
+    true,
+  ],
+  [
+    /before secure TLS connection|wrong version number/,
+    'does not speak TLS; expected etcd:// for it, not etcds://',
+    true,
+  ],
   [
     /Last error: Error: read ECONNRESET/,
     'resets the connection at once; expected etcd:// where it speaks no TLS, else etcds://',
@@ -79,6 +90,11 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
     true,
   ],
   [
+    /certificate has expired/,
+    'shows a certificate that has run out; expected one that holds (infra/etcd/certificates.sh), or clocks that are right',
+    true,
+  ],
+  [
     /certificate|altnames|self-signed/i,
     'shows a certificate that cannot be trusted; expected ca= to name the authority that signed it, for this very host',
     true,
@@ -86,6 +102,19 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
   [
     /Last error: Failed to connect/,
     'closes the connection at once; expected etcds:// if it wants TLS',
+    false,
+  ],
+  [/Waiting for LB pick/, "takes connections and says nothing; expected etcd's port for clients", false],
+  [/Deadline exceeded/, 'does not answer in time', false],
+  [/No connection established/, 'cannot be reached', false],
+  [
+    /user name is empty/,
+    'asks who we are: user name is empty; expected a user and a password in the URL, or a certificate of a client (infra/etcd/roles.sh)',
+    true,
+  ],
+  [
+    /permission denied/,
+    'does not let this credential do that: permission denied; expected the rights that infra/etcd/roles.sh gives',
     false,
   ],
 ];

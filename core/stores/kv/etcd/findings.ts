@@ -3,9 +3,12 @@ import { get as httpsGet } from 'node:https';
 import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { KvError } from '#core/ports/kv.ts';
+import { ofCertificates } from './certificates.ts';
 import { explain } from './fault.ts';
 import type { Members } from './members.ts';
 import type { EtcdOptions } from './options.ts';
+import { ofRights, type Part } from './rights.ts';
+import { tooOld } from './version.ts';
 import type { RangeAnswer } from './wire.ts';
 
 interface Status {
@@ -19,7 +22,6 @@ interface Standing {
   status: Status;
 }
 
-const oldest = { major: 3, minor: 4 };
 /** From these on permissions hold inside nested transactions, which every claim is. */
 const nestedChecks: Record<string, number> = { '3.5': 28, '3.6': 9 };
 /** etcd's own quota, and the share of it from which on to speak. */
@@ -39,12 +41,13 @@ export async function etcdFindings(
   members: Members,
   options: EtcdOptions,
   clock: Clock,
+  part: Part,
 ): Promise<StoreFinding[]> {
   const began = clock.boot();
   const answers = await members.each<Status>('Maintenance', 'status', {});
   const tookMs = clock.boot() - began;
   const standing: Standing[] = [];
-  const found: StoreFinding[] = [];
+  const found: StoreFinding[] = ofCertificates(options, clock.now());
   for (const { name, answer, error } of answers) {
     if (answer) standing.push({ name, status: answer });
     else if (/permission denied|user name is empty|auth token/.test(error))
@@ -76,6 +79,7 @@ export async function etcdFindings(
     );
   const more = await Promise.all([
     ofAlarms(members),
+    ofRights(members, options.user?.name ?? null, part),
     ofCompaction(members),
     ...standing.map(({ name }) => ofClock(name, options, clock)),
   ]);
@@ -108,17 +112,10 @@ function away(name: string, error: string, alone: boolean): StoreFinding {
 function ofMember({ name, status: { version, dbSize, leader } }: Standing): StoreFinding[] {
   const found: StoreFinding[] = [];
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
-  const tooOld = major < oldest.major || (major === oldest.major && minor < oldest.minor);
+  const old = tooOld(name, version);
   const unchecked = major === 3 && (minor < 5 || patch < (nestedChecks[`${major}.${minor}`] ?? 0));
   const at = `etcd at ${name}`;
-  if (tooOld)
-    found.push(
-      bad(
-        'etcd_version',
-        `${at} is version ${version}; expected ${oldest.major}.${oldest.minor} or later`,
-        'upgrade it, one minor version at a time',
-      ),
-    );
+  if (old !== null) found.push({ code: 'etcd_version', level: 'error', message: old });
   else if (unchecked)
     found.push(
       note(

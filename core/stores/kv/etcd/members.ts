@@ -11,8 +11,10 @@ import { Host } from 'etcd3/lib/connection-pool.js';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { KvError } from '#core/ports/kv.ts';
+import { ofCertificates } from './certificates.ts';
 import { cut, explain, type Fault, isServiceError, judge } from './fault.ts';
 import type { EtcdOptions } from './options.ts';
+import { tooOld } from './version.ts';
 
 type Service = 'KV' | 'Lease' | 'Watch' | 'Auth' | 'Maintenance' | 'Cluster';
 type Stream = ClientDuplexStream<object, unknown>;
@@ -55,6 +57,8 @@ const channel: ChannelOptions = {
   // Lists come in pages far below; this is for what one request reads along its path, whose answer must not be lost.
   'grpc.max_receive_message_length': 64 * 1024 * 1024,
   'grpc.max_send_message_length': -1,
+  // Else a second client of this process would share the first one's failed connection, without its reason.
+  'grpc.use_local_subchannel_pool': 1,
   // A proxy for the internet is no way to one's own store.
   'grpc.enable_http_proxy': 0,
 };
@@ -108,24 +112,28 @@ export class Members {
   }
 
   /**
-   * Refusal where waiting would not mend it: a port that is not etcd's, certificates that one side does not trust, a
-   * password that is wrong. Members that are merely away are nobody's mistake, and the first that answers is enough.
+   * Refusal where waiting would not mend it: a port that is not etcd's, an etcd that is too old, certificates that one side does not
+   * trust, a password that is wrong. Members that are merely away are nobody's mistake, and the first that answers is enough.
    */
   async greet(): Promise<void> {
-    const asked = await this.#askEach('Maintenance', 'status', {});
+    const asked = await this.#askEach<{ version: string }>('Maintenance', 'status', {});
     const one = asked.map(async (answer) => {
-      if ((await answer).answer === null) throw new Error('away');
+      const { name, answer: status } = await answer;
+      if (status === null) throw new Error('away');
+      return { name, version: status.version };
     });
-    const greeted = await Promise.any(one).then(
-      () => true,
-      () => false,
-    );
-    if (greeted) return;
+    const greeted = await Promise.any(one).catch(() => null);
+    const old = greeted && tooOld(greeted.name, greeted.version);
+    if (old !== null) throw new Refusal('store_unreachable', `kv: ${old}`);
+    if (greeted !== null) return;
+    const ranOut = ofCertificates(this.#options, this.#clock.now()).filter(({ level }) => level === 'error');
     const lasting = (await Promise.all(asked)).flatMap(({ name, error }) => {
       const why = explain(error);
       return why?.lasting ? [`etcd at ${name} ${why.what}`] : [];
     });
-    if (lasting.length > 0) throw new Refusal('store_unreachable', `kv: ${lasting.join('; ')}`);
+    if (lasting.length === 0) return;
+    const all = [...lasting, ...ranOut.map(({ message }) => message)];
+    throw new Refusal('store_unreachable', `kv: ${all.join('; ')}`);
   }
 
   async call<Answer>({ service, method, request, repeatable, timeoutMs }: Call): Promise<Answer> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Refusal } from '#core/model/refusal.ts';
+import { mistakesOf } from './certificates.ts';
 import { isPem } from './pem.ts';
 
 /** Where an etcd is and how to be let in. */
@@ -52,6 +53,10 @@ export function readEtcdUrl(url: string): EtcdOptions {
     }
   };
   const tls = { ca: file('ca'), cert: file('cert'), key: file('key') };
+  for (const { name, mistake } of mistakesOf(tls)) {
+    const given = params.get(name) ?? '';
+    mistakes.push(`${isPem(given) ? name : `${name} (${given})`} ${mistake}`);
+  }
   if (scheme === 'etcd' && ['ca', 'cert', 'key'].some((name) => params.has(name)))
     mistakes.push('ca, cert and key belong to etcds://; etcd:// goes in the clear');
   if (params.has('cert') !== params.has('key')) mistakes.push('cert and key come together');
@@ -62,7 +67,9 @@ export function readEtcdUrl(url: string): EtcdOptions {
     // A key that stands in the URL itself is for nobody's log.
     const shown = bare.replaceAll(/=-----BEGIN[^&]*/g, '=***');
     throw new Refusal('store_url_invalid', `kv: ${shown}: ${mistakes.join('; ')}`, {
-      errors: mistakes.map((message) => ({ path: 'kv', message, expected: etcdUrlShape })),
+      errors: mistakes.map((mistake) => ({
+        ...{ path: 'kv', message: `kv: ${mistake}`, expected: etcdUrlShape },
+      })),
     });
   }
   return {
