@@ -2,10 +2,14 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Binary, MongoClient } from 'mongodb';
 
-/** Prints any bytes, mostly no text, and has the same in a file of its own: what its output is judged by. */
+/**
+ * Prints any bytes, mostly no text, and has the same in a file of its own: what its output is judged by. Where its output takes no more, which
+ * a full disk may bring about, there is no such file.
+ */
 export function printing(folder: string, bytes: number): string {
   mkdirSync(folder, { recursive: true });
-  return `head -c ${bytes} /dev/urandom | tee ${folder}/$CRON_RUN_ID`;
+  const [printed, being] = [`${folder}/$CRON_RUN_ID`, `${folder}.$CRON_RUN_ID`];
+  return `head -c ${bytes} /dev/urandom > ${being} && cat ${being} && mv ${being} ${printed}`;
 }
 
 export interface OutputVerdict {
