@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,13 @@ const right = ajv.compile(schema);
 const file = join(projectFolder, 'infra/release/compose.yaml');
 const read = () => parse(readFileSync(file, 'utf8'), { merge: true });
 
+/** Docker's own reading needs its program, not its daemon. */
+const hasCompose = spawnSync('docker', ['compose', 'version']).status === 0;
+if (!hasCompose)
+  console.log(
+    'LEFT OUT: docker compose is not here: the file is held to its schema only, and no container of it was started',
+  );
+
 describe('the compose file', { timeout: 60_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'compose-'));
   let unpacked: string;
@@ -29,6 +37,13 @@ describe('the compose file', { timeout: 60_000 }, () => {
   it('is right by the schema of the Compose Specification', () => {
     assert.ok(right(read()), ajv.errorsText(right.errors));
   });
+
+  if (hasCompose)
+    it('is taken by docker compose itself', () => {
+      const args = ['compose', '-f', join(unpacked, 'compose.yaml'), 'config', '--quiet'];
+      const { status, stderr } = spawnSync('docker', args, { encoding: 'utf8' });
+      assert.equal(status, 0, stderr);
+    });
 
   it('would be found wrong: an unknown key, a port of the wrong kind', () => {
     assert.ok(right(read()));
