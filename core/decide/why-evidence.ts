@@ -1,3 +1,4 @@
+import { isTerminal } from '#core/model/run.ts';
 import type { WhyFacts } from './why.ts';
 
 /** Something that an answer rests on: when (UTC ms, null: unknown), what, and where it stands. */
@@ -16,7 +17,8 @@ export function evidenceOf(facts: WhyFacts): WhyEvidence[] {
     ...ofLanes(facts),
     ...ofStrangers(facts),
     ...ofJob(facts),
-    ...ofWorkers(facts),
+    // Who might run it now says nothing about what ended long ago.
+    ...(facts.runs.some(({ state }) => isTerminal(state)) ? [] : ofWorkers(facts)),
   ];
   return found.sort((a, b) => (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY));
 }

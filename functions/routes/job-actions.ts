@@ -22,8 +22,19 @@ function orderId({ c, deps }: Asking, kind: string, job: string): string {
   return `k${createHash('sha256').update(`${kind}\n${job}\n${key}`).digest('hex').slice(0, 31)}`;
 }
 
+/** It stands in the order and in the running key, and one transaction puts both: within what a store takes in one request. */
+const mostEnvChars = 262_144;
 const runBody = v.strictObject({
-  env: v.optional(Environment, {}),
+  env: v.optional(
+    v.pipe(
+      Environment,
+      v.check(
+        (env) => JSON.stringify(env).length <= mostEnvChars,
+        `expected at most ${mostEnvChars} characters of it`,
+      ),
+    ),
+    {},
+  ),
   worker: v.optional(v.nullable(name), null),
 });
 const pauseBody = v.strictObject({

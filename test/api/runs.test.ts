@@ -107,6 +107,17 @@ describe("a run's log", () => {
 });
 
 describe('a run', () => {
+  it('takes no more variables than the claim of its order can carry twice', async () => {
+    const order = (variables: number) => {
+      const env = Array.from({ length: variables }, (_, n) => [`A${n}`, 'x'.repeat(4_000)]);
+      return api.ask('POST', '/api/v1/jobs/default/a/run', { body: { env: Object.fromEntries(env) } });
+    };
+    assert.equal((await order(60)).status, 202);
+    const { status, json } = await order(200);
+    assert.equal(status, 422);
+    assert.match(JSON.stringify(json), /env.*expected at most 262144 characters/);
+  });
+
   it('that was ordered is there at once, though no worker has taken it', async () => {
     const { json } = await api.ask('POST', '/api/v1/jobs/default/a/run');
     const shown = await api.ask('GET', `/api/v1/runs/${json.run}`);

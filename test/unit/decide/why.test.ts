@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { addInstants } from '#core/decide/forecast.ts';
 import { explain, type WhyFacts } from '#core/decide/why.ts';
 import type { JobRecord } from '#core/model/job.ts';
-import { blankRun, type Run } from '#core/model/run.ts';
+import { blankRun, isTerminal, type Run } from '#core/model/run.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
 
 const t = Date.UTC(2026, 10, 22, 16, 35);
@@ -250,6 +250,8 @@ describe('why', () => {
       assert.equal(why.state, state);
       assert.match(why.sentence, sentence);
       assert.ok(why.evidence.length > 0);
+      const ended = facts.runs.some(({ state }) => isTerminal(state));
+      if (ended) assert.ok(why.evidence.every(({ source }) => source !== 'workers'));
     });
 });
 
