@@ -53,8 +53,10 @@ export function logEvent(logger: Logger, event: Event): void {
 
 /** What tells how far a job has been decided may not simply go: everything since its floor would be due again. */
 function adviceOn(key: string): string {
-  const [, job] = /\/cursors\/([^/]+\/[^/]+)\//.exec(key) ?? [];
-  return job === undefined
-    ? `nobody heeds it; if nothing else needs it, take it away: etcdctl del ${key}`
-    : `${job} stands still until it is mended: cronfleet pause ${job}, cronfleet resume ${job}, etcdctl del ${key}`;
+  const [, kind, job] = /\/(cursors|running)\/([^/]+\/[^/]+)\//.exec(key) ?? [];
+  const away = `etcdctl del ${key}`;
+  if (kind === 'cursors')
+    return `${job} stands still until it is mended: cronfleet pause ${job}, cronfleet resume ${job}, ${away}`;
+  if (kind === 'running') return `${job} takes it for a run that lives; take it away: ${away}`;
+  return `nobody heeds it; if nothing else needs it, take it away: ${away}`;
 }
