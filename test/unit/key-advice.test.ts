@@ -18,10 +18,10 @@ describe('the log of a key that is not ours', () => {
   ];
   for (const [key, advice] of rows)
     it(`says what to do about ${key}`, () => {
-      let line = '';
-      const logger = pino({ level: 'warn' }, { write: (text: string) => void (line += text) });
+      const lines: string[] = [];
+      const logger = pino({ level: 'warn' }, { write: (text: string) => void lines.push(text) });
       logEvent(logger, { type: 'key.invalid', key, problem: 'is not JSON' });
-      const said = JSON.parse(line);
+      const said = JSON.parse(lines.join(''));
       assert.deepEqual([said.msg, said.key, said.problem], ['key.invalid', key, 'is not JSON']);
       assert.match(said.advice, advice);
     });
