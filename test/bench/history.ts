@@ -18,6 +18,8 @@ const batches = 40;
 const shippedBytes = 2_048;
 const backlogRuns = 10_000;
 const backlogBatch = 500;
+/** Of a backlog so many runs start, and then end, before the next do. */
+const livingRuns = 20;
 /** How long runs are stored before they are listed: as many as fit. */
 const fillMs = 170_000;
 const fillBatch = 1_000;
@@ -158,8 +160,8 @@ async function drain(history: History, db: Db, bare: Db, dir: string): Promise<B
     left.chunks -= event.chunks;
     if (left.runs <= 0 && left.chunks <= 0) through.resolve();
   });
-  for (let at = 0; at < backlogRuns; at += backlogBatch) {
-    const runs = some(from + at, backlogBatch, shippedBytes);
+  for (let at = 0; at < backlogRuns; at += livingRuns) {
+    const runs = some(from + at, livingRuns, shippedBytes);
     await ledger.record(runs.map((run) => ({ ...run, state: 'running', endedAt: null, exitCode: null })));
     for (const { id } of runs) ledger.output(id, 0, shipped, forever);
     await ledger.record(runs);
@@ -217,7 +219,7 @@ async function lists(history: History, db: Db, stored: number): Promise<BenchRow
   const runs = db.collection('runs');
   const rows: BenchRow[] = [];
   for (const [name, of, query] of kinds) {
-    const last = Math.min(deepestPage, Math.floor(stored / of / page));
+    const last = Math.max(2, Math.min(deepestPage, Math.floor(stored / of / page)));
     for (const number of [1, last]) {
       // Where it begins: what was due there.
       const above = (number - 1) * page * of;
