@@ -28,8 +28,8 @@ describe('a finish that arrives when the next life of its agent has read what it
         return txn;
       },
     });
-    // Before any keeper looks.
-    await rig.until(30);
+    // Before the next instant, whose claim would come upon it.
+    await rig.until(15);
     assert.ok(arrived);
     assert.equal(rig.starts(rig.run(10, 2)), 1);
     assert.deepEqual(rig.violations('P1', 'P11'), []);
