@@ -247,3 +247,4 @@ export function createGates(deps: GatesDeps) {
     },
   };
 }
+export type Gates = ReturnType<typeof createGates>;
