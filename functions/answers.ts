@@ -89,6 +89,12 @@ export const WorkerAnswer = v.strictObject({
 });
 export type WorkerAnswer = v.InferOutput<typeof WorkerAnswer>;
 
+export const Findings = v.strictObject({
+  items: v.array(
+    v.strictObject({ code: text, level: v.picklist(['error', 'warning']), what: text, advice: text }),
+  ),
+});
+
 export const Token = v.strictObject({
   id: text,
   name: text,

@@ -4,6 +4,7 @@ import type { OidcSettings } from '#core/cluster/oidc-settings.ts';
 import type { Role } from '#core/cluster/records.ts';
 import { maxSkewMs } from '#core/decide/placement.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
@@ -50,6 +51,8 @@ export interface AppDeps {
   fetch?: typeof fetch;
   /** By which provider people sign in, as is set now; undefined, or null: by none. */
   oidc?: () => Promise<OidcSettings | null>;
+  /** What is wrong with the stores as they are seen from here; it may take some 20 s. Undefined: there is nothing to see. */
+  storeFindings?: () => Promise<StoreFinding[]>;
 }
 
 /** Who asks, as the token says. */

@@ -19,11 +19,13 @@ const events = eventBus();
 const logger = pino({ level: CRONFLEET_LOG_LEVEL }, pino.destination({ dest: 1, sync: true }));
 events.on((event) => logEvent(logger, event));
 
-const { kv, history, layout, oidc } = cloudStores({ path: CRONFLEET_SETTINGS, clock, ids, events });
+const { kv, history, layout, oidc, storeFindings } = cloudStores({
+  ...{ path: CRONFLEET_SETTINGS, clock, ids, events },
+});
 const skew = clockSkew({ history, clock });
 const app = createApp({
   ...{ kv, history, layout, clock, ids, events, version, fetch: globalThis.fetch },
-  ...{ gateway: lambdaGateway, skewMs: skew.ms, oidc },
+  ...{ gateway: lambdaGateway, skewMs: skew.ms, oidc, storeFindings },
 });
 const answer = gatewayHandler(app);
 

@@ -1,7 +1,7 @@
 import { processMetrics } from '#agent/metrics/process-metrics.ts';
 import { logToStderr } from '#agent/process-log.ts';
 import { type Settings, sharedStores } from '#agent/settings.ts';
-import { tellFindings } from '#agent/tell-findings.ts';
+import { findingsOf, tellFindings } from '#agent/tell-findings.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { referenceOf } from '#core/cluster/reference-time.ts';
 import { listTokens } from '#core/cluster/tokens.ts';
@@ -54,6 +54,8 @@ export async function startServer(
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
     ...(host.site === null ? {} : { site: host.site }),
     ...{ skewMs: reference.skewMs, fetch: globalThis.fetch, oidc: async () => settings.oidc },
+    storeFindings: async () =>
+      (await findingsOf(stores, { clock, ids, part: 'api' })).map(({ finding }) => finding),
   });
   const port = listener(settings.listen);
   const url = await port.listen(app.fetch);

@@ -1,3 +1,4 @@
+import { putLook } from '#core/cluster/last-look.ts';
 import { type LookOut, lookOut } from '#core/cluster/look-out.ts';
 import type { AppDeps } from './deps.ts';
 
@@ -18,6 +19,7 @@ export async function watch(
     ...{ type: 'watchdog.looked', at, jobs, newest, live },
     ...{ overdue: overdue.length, dead: dead.length, unreadable: unreadable.length },
   });
+  await putLook(kv, layout, { at, newest });
   for (const one of overdue.slice(0, mostTold)) events.emit({ type: 'watchdog.overdue', ...one });
   for (const one of dead.slice(0, mostTold)) events.emit({ type: 'watchdog.dead', ...one });
   for (const one of unreadable.slice(0, mostTold)) events.emit({ type: 'key.invalid', ...one });

@@ -29,7 +29,7 @@ export function layout(prefix = '/cron/') {
     token: (id: string) => `${prefix}tokens/${id}`,
     channels: `${prefix}channels/`,
     channel: (name: string) => `${prefix}channels/${name}`,
-    /** Who tells of an alert that History's outbox can't take, History itself being away. */
+    /** `history`: who tells that History, which has the outbox, is away; `watchdog`: the last look. */
     alert: (id: string) => `${prefix}alerts/${id}`,
     orders: `${prefix}orders/`,
     ordersOf: (job: JobId) => `${prefix}orders/${job}/`,

@@ -27,7 +27,7 @@ export interface LookOut {
   live: number;
   overdue: Overdue[];
   dead: DeadWorker[];
-  workers: WatchedWorker[];
+  workers: (WatchedWorker & { version: string; revision: Revision | null })[];
   /** Whether load figures could be had: without them nobody knows who is dead. */
   loadsKnown: boolean;
   /** Jobs that are to run by a schedule, and those of them that no worker fits. */
@@ -128,9 +128,10 @@ export async function lookOut(
   return {
     ...{ at, jobs: records.length, newest, overdue, unreadable, scheduled, unfit },
     loadsKnown: known !== null,
-    workers: workers.map(({ id, state, lastBeat, clockSkewMs }) => {
+    workers: workers.map(({ id, state, lastBeat, clockSkewMs, version, revision }) => {
       const load = loads.find((one) => one.id === id);
-      return { id, state, lastBeat, clockSkewMs, spool: load?.spool ?? null, left: load?.left ?? false };
+      const told = { spool: load?.spool ?? null, left: load?.left ?? false };
+      return { id, state, lastBeat, clockSkewMs, version, revision, ...told };
     }),
     bounded: held.flatMap(({ job, seen }) => {
       const bound = bounds.get(job);

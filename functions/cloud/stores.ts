@@ -1,12 +1,14 @@
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { oidcOf } from '#core/cluster/oidc-settings.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import type { StoreFinding } from '#core/model/store-finding.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
 import type { Kv } from '#core/ports/kv.ts';
 import { withPem } from '#core/stores/kv/etcd/pem.ts';
-import { openHistory, openKv } from '#core/stores/open.ts';
+import { historyFindings, kvFindings, openHistory, openKv } from '#core/stores/open.ts';
 import { takeFirstToken } from '../auth.ts';
 import { keptClient } from './kept-client.ts';
 import { type CloudSettings, readCloudSettings } from './settings.ts';
@@ -56,5 +58,18 @@ export function cloudStores({ path, clock, ids, events }: CloudHost) {
     open: (url) => openHistory(url, clock),
   });
   const oidc = () => settings.now().then(oidcOf);
-  return { layout, kv: unaryKv(useKv), history: unaryHistory(useHistory), oidc };
+  /** Seen anew, by clients of their own: what opening them refuses is what somebody wants to know. */
+  async function storeFindings(): Promise<StoreFinding[]> {
+    const now = await settings.now();
+    const refused = (error: unknown): StoreFinding[] => {
+      if (!(error instanceof Refusal)) throw error;
+      return [{ code: error.code, level: 'error', message: error.message }];
+    };
+    const both = await Promise.all([
+      kvFindings(kvUrl(now), clock, ids, 'api').catch(refused),
+      historyFindings(now.history, clock).catch(refused),
+    ]);
+    return both.flat();
+  }
+  return { layout, kv: unaryKv(useKv), history: unaryHistory(useHistory), oidc, storeFindings };
 }

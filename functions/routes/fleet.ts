@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { listWorkers, setDrain } from '#core/cluster/workers.ts';
 import { jobId, parseJobId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { Audited, listOf, WorkerAnswer } from '../answers.ts';
+import { Audited, Findings, listOf, WorkerAnswer } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { checkEveryGroup, checkGroup, groupsOf } from '../deps.ts';
 import { defined, jobText, name, paging, time } from '../fields.ts';
@@ -77,6 +77,16 @@ export const fleetRoutes = [
       // What is of no group (tokens, workers) concerns everybody: not for a token of some.
       const items = page.items.filter((one) => caller.groups === null || one.job !== null);
       return c.json({ items: items.map((one) => ({ ...one, at: iso(one.at) })), next: page.next });
+    },
+  }),
+  route({
+    ...{ method: 'GET', path: '/findings', role: 'admin', summary: 'What is not as it should be' },
+    ...{ answer: Findings },
+    async handle({ c, deps, caller }) {
+      checkEveryGroup(caller);
+      // Loaded when somebody asks, which is seldom: a function starts the sooner.
+      const { findAll } = await import('../findings/find.ts');
+      return c.json({ items: await findAll(deps) });
     },
   }),
   route({

@@ -9,6 +9,7 @@ const suites = {
   audit: () => import('#test/api/audit.test.ts'),
   bodies: () => import('#test/api/bodies.test.ts'),
   course: () => import('#test/api/course.test.ts'),
+  findings: () => import('#test/api/findings.test.ts'),
   fuzz: () => import('#test/api/fuzz.test.ts'),
   guards: () => import('#test/api/guards.test.ts'),
   jobs: () => import('#test/api/jobs.test.ts'),

@@ -14,12 +14,19 @@ export interface Api {
   send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, query?: Query): Promise<unknown>;
   /** Every item of a list, page by page. */
   all<T>(path: string, query?: Query): Promise<T[]>;
+  /** How it says that it is, whether that is well or not (200 and 503). */
+  health(stop: AbortSignal): Promise<{ status: string; version?: string; stores?: Record<string, string> }>;
   /** A body as it is, piece by piece. */
   raw(path: string, accept: string): Promise<Response>;
 }
 
 export function apiClient(url: string, token: string, fetcher: typeof fetch): Api {
-  async function call(path: string, query: Query, init: RequestInit): Promise<Response> {
+  async function call(
+    path: string,
+    query: Query,
+    init: RequestInit,
+    good: (response: Response) => boolean = ({ ok }) => ok,
+  ): Promise<Response> {
     const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
     const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
     let response: Response;
@@ -33,7 +40,7 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
         `${url} does not answer (${whyOf(error)}). Is it running? Start it with: cronfleet up (npm start)`,
       );
     }
-    if (response.ok) return response;
+    if (good(response)) return response;
     throw refusalOf(url, response.status, await response.text());
   }
   async function json(response: Promise<Response>): Promise<unknown> {
@@ -67,6 +74,16 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
         if (page.next === null) return items;
         cursor = page.next;
       }
+    },
+    async health(stop) {
+      const healthy = (response: Response) => response.ok || response.status === 503;
+      const said = (await json(call('/health', {}, { signal: stop }, healthy))) as Awaited<
+        ReturnType<Api['health']>
+      >;
+      // A 503 of something in between says nothing of the kind.
+      if (typeof said.status !== 'string')
+        throw new Unreachable(`${url} answers, but not as cronfleet's API; is this the right URL?`);
+      return said;
     },
     raw: (path, accept) => call(path, {}, { headers: { accept } }),
   };

@@ -1,27 +1,33 @@
 import { Refusal } from '#core/model/refusal.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
 import { type Api, Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
 import { version } from '../shipped.ts';
+import { certificateFinding } from './certificate-finding.ts';
 import { bad, type Finding, ok } from './finding.ts';
+import { fleetFindings } from './fleet-findings.ts';
 import { type Worker, workerFindings } from './worker-findings.ts';
+
+/** A server that takes connections and says nothing is as good as none. */
+const patienceMs = 15_000;
 
 /** What the server says of itself, its workers and its clock. */
 export async function serverFindings({ api, now }: Context): Promise<Finding[]> {
+  const found: Finding[] = [];
   try {
-    const found: Finding[] = [];
-    const asked = now();
     const server = api();
-    const health = (await server.get('/health')) as {
-      status: string;
-      version?: string;
-      stores?: Record<string, string>;
-    };
+    found.push(...(await certificateFinding(server.url, now())));
+    const asked = now();
+    const late = new AbortController();
+    const cancel = systemClock().after(patienceMs, () => late.abort(new Error('no answer')));
+    const health = await server.health(late.signal).finally(cancel);
     const tookMs = now() - asked;
     const stores = Object.entries(health.stores ?? {}).map(([name, state]) => `${name} ${state}`);
+    const answers = `${server.url} answers in ${tookMs} ms: ${health.status}${stores.length > 0 ? ` (${stores.join(', ')})` : ''}`;
     found.push(
-      ok(
-        `${server.url} answers in ${tookMs} ms: ${health.status}${stores.length > 0 ? ` (${stores.join(', ')})` : ''}`,
-      ),
+      health.status === 'ok'
+        ? ok(answers)
+        : bad(answers, 'a store does not answer the server: infra/runbook.md, store_away; its log says why'),
     );
     const me = (await server.get('/me')) as { name: string; role: string };
     found.push(ok(`the token is good: ${me.name}, ${me.role}`));
@@ -37,11 +43,12 @@ export async function serverFindings({ api, now }: Context): Promise<Finding[]> 
     const date = (await server.raw('/me', 'application/json')).headers.get('date');
     found.push(...clockFinding(date, now()));
     found.push(...workerFindings(((await server.get('/workers')) as { items: Worker[] }).items));
+    found.push(...(await fleetFindings(server)));
     return found;
   } catch (error) {
-    if (error instanceof Unreachable) return [bad(error.message)];
+    if (error instanceof Unreachable) return [...found, bad(error.message)];
     if (error instanceof Refusal)
-      return [bad(error.message, 'the token can be another one: --token, CRONFLEET_TOKEN')];
+      return [...found, bad(error.message, 'the token can be another one: --token, CRONFLEET_TOKEN')];
     throw error;
   }
 }

@@ -54,7 +54,24 @@ export function refusalOf(error: MongoError): string | undefined {
 function selectionText(error: MongoServerSelectionError): string {
   const hosts = [...(error.reason?.servers?.values() ?? [])];
   const why = hosts.flatMap(({ address, error: of }) => (of ? `${address}: ${of.message}` : []));
-  return [error.message, ...why].join('; ');
+  return (
+    [error.message, ...why, ...hosts.flatMap(({ error: of }) => hint(of?.message))]
+      // OpenSSL's words end with a line of their own.
+      .map((text) => text.replaceAll(/\s+/g, ' ').trim())
+      .filter((text, at, all) => all.indexOf(text) === at)
+      .join('; ')
+  );
+}
+
+/** What the driver's words for a connection mean, where that is not plain. */
+function hint(message = ''): string[] {
+  // So Atlas refuses an address: in the middle of TLS, without a word that says so.
+  if (/alert internal error|alert number 80/.test(message))
+    return ['the server ends TLS at once: at Atlas, add the address of this host to Network Access'];
+  if (/certificate has expired/.test(message)) return ['its certificate has expired: renew it on the server'];
+  if (/alert certificate expired|alert number 45/.test(message))
+    return ['our certificate (tlsCertificateKeyFile) has expired: make a new one'];
+  return [];
 }
 
 /** Which documents of a bulk write were not taken, and why. */

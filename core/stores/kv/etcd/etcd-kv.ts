@@ -16,6 +16,7 @@ import {
   type TxnResult,
 } from '#core/ports/kv.ts';
 import type { Standing } from './audit.ts';
+import { ofCertificates } from './certificates.ts';
 import { etcdFindings } from './findings.ts';
 import { flatReads, nestedAgain } from './flat-reads.ts';
 import { follow } from './follow.ts';
@@ -37,13 +38,17 @@ const page = { bytes: 1024 * 1024, firstKeys: 500, mostKeys: 10_000 };
 
 /** The etcd that the URL names. Refusals `store_url_invalid`, and those of `Members.greet`. */
 export async function openEtcd(url: string, world: { clock: Clock; chance: () => number }): Promise<EtcdKv> {
-  const kv = new EtcdKv(readEtcdUrl(url), world);
+  const options = readEtcdUrl(url);
+  const kv = new EtcdKv(options, world);
   try {
     await kv.members.greet();
     return kv;
   } catch (error) {
     await kv.close();
-    throw error;
+    // A member that refuses one that has expired does not always say that it has.
+    const expired = ofCertificates(options, world.clock.now()).filter(({ level }) => level === 'error');
+    if (!(error instanceof Refusal) || expired.length === 0) throw error;
+    throw new Refusal(error.code, [error.message, ...expired.map(({ message }) => message)].join('; '));
   }
 }
 

@@ -85,6 +85,11 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
     true,
   ],
   [
+    /alert certificate expired|alert number 45/,
+    'says that our certificate has run out; expected cert= and key= that hold (infra/etcd/certificates.sh)',
+    true,
+  ],
+  [
     /certificate required|alert bad certificate|alert unknown ca|alert number (42|48|116)/,
     'does not accept our certificate; expected cert= and key= of a client, signed by the authority that etcd trusts',
     true,
