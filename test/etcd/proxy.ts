@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface Proxy {
   endpoint: string;
@@ -22,8 +22,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** A line to a server on loopback that a test may cut. */
-export async function startProxy(target: string): Promise<Proxy> {
+/** A line to a server on loopback that a test may cut; on a listener of its own, or on one that somebody has opened elsewhere. */
+export async function startProxy(target: string, listener?: Server): Promise<Proxy> {
   let [host = '', port = ''] = target.split(':');
   /** Ends of streams that have lost something. */
   const torn = new Set<() => void>();
@@ -35,7 +35,8 @@ export async function startProxy(target: string): Promise<Proxy> {
   const cut = () => {
     for (const pair of [...pairs]) for (const socket of pair) socket.destroy();
   };
-  const server = createServer((client) => {
+  const server = listener ?? createServer().listen(0, '127.0.0.1');
+  server.on('connection', (client) => {
     if (blocked) return client.destroy();
     tellVisit();
     const upstream = connect(Number(port), host);
@@ -63,10 +64,10 @@ export async function startProxy(target: string): Promise<Proxy> {
       });
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  if (!server.listening) await once(server, 'listening');
+  const { address, port: at } = server.address() as AddressInfo;
   return {
-    endpoint: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `${address}:${at}`,
     block() {
       blocked = true;
       cut();

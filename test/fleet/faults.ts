@@ -7,6 +7,7 @@ export type FaultKind =
   | 'agent-cut-answers'
   | 'agent-cut-requests'
   | 'agent-stop'
+  | 'agent-unplugged'
   | 'member-kill'
   | 'member-pause'
   | 'leader-kill'
@@ -32,6 +33,7 @@ const lasts: Record<FaultKind, readonly [number, number]> = {
   'agent-cut-answers': [1_000, 20_000],
   'agent-cut-requests': [1_000, 20_000],
   'agent-stop': [0, 6_000],
+  'agent-unplugged': [1_000, 20_000],
   'member-kill': [500, 8_000],
   'member-pause': [500, 8_000],
   'leader-kill': [500, 5_000],

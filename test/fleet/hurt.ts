@@ -62,6 +62,16 @@ export async function inflict(yard: Yard, fault: Fault, hurt: Hurt): Promise<(()
         free();
       };
     }
+    case 'agent-unplugged': {
+      const far = agents.find(({ link }) => link !== null);
+      const free = far === undefined ? null : hold(far.id);
+      if (far === undefined || free === null) return null;
+      await far.link?.pull();
+      return async () => {
+        await far.link?.plug();
+        free();
+      };
+    }
     case 'member-kill':
     case 'leader-kill':
     case 'member-pause':

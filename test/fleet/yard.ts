@@ -17,14 +17,17 @@ import { findEtcd } from '#infra/etcd/programs.ts';
 import { Child } from '#infra/fleet/child.ts';
 import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
 import { type Proxy as Line, startProxy } from '#test/etcd/proxy.ts';
+import { type Link, openLink } from './link.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 
 export interface YardAgent {
   id: string;
   child: Child;
-  /** Its lines to the etcd members. */
+  /** Its lines to the etcd members; of one alone in a network namespace the one to History, too. */
   lines: readonly Line[];
+  /** The one cable that all it has to do with others goes through, where it is alone in a network namespace. */
+  link: Link | null;
 }
 
 /** Real servers and processes, each of which can be hurt by itself. */
@@ -78,10 +81,14 @@ export class Yard {
   #child(
     name: string,
     args: readonly string[],
-    { env = {}, node = [] }: { env?: Record<string, string>; node?: readonly string[] } = {},
+    {
+      env = {},
+      node = [],
+      behind = [],
+    }: { env?: Record<string, string>; node?: readonly string[]; behind?: readonly string[] } = {},
   ): Child {
     mkdirSync(join(this.folder, 'logs'), { recursive: true });
-    const command = [process.execPath, ...node, main, ...args, '--log-level', 'debug'];
+    const command = [...behind, process.execPath, ...node, main, ...args, '--log-level', 'debug'];
     const log = join(this.folder, 'logs', `${name}.log`);
     return new Child(
       { name, command, env, log },
@@ -92,13 +99,40 @@ export class Yard {
 
   async addAgent(id: string, labels = ''): Promise<YardAgent> {
     const lines = await Promise.all(this.cluster.members.map(({ endpoint }) => startProxy(endpoint)));
-    const kv = `etcd://${lines.map(({ endpoint }) => endpoint).join(',')}`;
-    const child = this.#child(id, [
-      ...['agent', '--id', id, '--data', join(this.folder, id), '--kv', kv, '--history', this.historyUrl],
-      ...(labels === '' ? [] : ['--labels', labels]),
-    ]);
+    return this.#agent({ id, labels, lines, link: null, history: this.historyUrl });
+  }
+
+  /** One in a network namespace of its own, whose cable may be pulled; `missing`: why there can be none here. */
+  async addFarAgent(id: string, labels = ''): Promise<YardAgent | { missing: string }> {
+    const servers = [...this.cluster.members.map(({ endpoint }) => endpoint), `127.0.0.1:${this.mongoPort}`];
+    const link = await openLink(servers.length);
+    if ('missing' in link) return link;
+    const lines = await Promise.all(servers.map((server, at) => startProxy(server, link.listeners[at])));
+    // Directly: a replica set names its members by addresses that are nobody's over there.
+    const history = `mongodb://${lines.at(-1)?.endpoint}/cronfleet?directConnection=true`;
+    return this.#agent({ id, labels, lines, link, history });
+  }
+
+  #agent(how: {
+    id: string;
+    labels: string;
+    lines: readonly Line[];
+    link: Link | null;
+    history: string;
+  }): YardAgent {
+    const { id, labels, lines, link, history } = how;
+    const members = lines.slice(0, this.cluster.members.length);
+    const kv = `etcd://${members.map(({ endpoint }) => endpoint).join(',')}`;
+    const child = this.#child(
+      id,
+      [
+        ...['agent', '--id', id, '--data', join(this.folder, id), '--kv', kv, '--history', history],
+        ...(labels === '' ? [] : ['--labels', labels]),
+      ],
+      { behind: link?.behind ?? [] },
+    );
     child.start();
-    const agent = { id, child, lines };
+    const agent = { id, child, lines, link };
     this.agents.push(agent);
     return agent;
   }
@@ -194,12 +228,18 @@ export class Yard {
 
   /** Ends everything; the folder stays where somebody should look into it. */
   async close(keep = false): Promise<void> {
-    for (const { lines } of this.agents) for (const line of lines) line.open();
+    for (const { lines, link } of this.agents) {
+      await link?.plug();
+      for (const line of lines) line.open();
+    }
     await Promise.all(
       [...this.#lives, ...this.agents.map(({ child }) => child)].map((child) => child.stop()),
     );
     await Promise.all(this.servers.map((child) => child.stop()));
-    for (const { lines } of this.agents) for (const line of lines) await line.close();
+    for (const { lines, link } of this.agents) {
+      for (const line of lines) await line.close();
+      await link?.close();
+    }
     await this.kv.close();
     await this.history.close();
     await this.#mongo.stop('SIGKILL');
