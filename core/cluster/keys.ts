@@ -31,6 +31,9 @@ export function layout(prefix = '/cron/') {
     channel: (name: string) => `${prefix}channels/${name}`,
     /** `history`: who tells that History, which has the outbox, is away; `watchdog`: the last look. */
     alert: (id: string) => `${prefix}alerts/${id}`,
+    /** Who did what, until History has it: it was away. */
+    audits: `${prefix}audits/`,
+    audit: (id: string) => `${prefix}audits/${id}`,
     orders: `${prefix}orders/`,
     ordersOf: (job: JobId) => `${prefix}orders/${job}/`,
     order: (job: JobId, id: string) => `${prefix}orders/${job}/${id}`,

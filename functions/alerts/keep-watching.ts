@@ -1,3 +1,4 @@
+import { payAudits } from '#core/cluster/audits.ts';
 import { listChannels, type NamedChannel } from '#core/cluster/channels.ts';
 import type { LookOut } from '#core/cluster/look-out.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
@@ -24,6 +25,7 @@ export async function watchOnce(deps: WatchDeps, heeds: readonly Heed[]): Promis
   do after = await takeBack(deps, after);
   while (after !== '');
   await deliverAlerts(deps, await listChannels(deps.kv, deps.layout));
+  await payAudits(deps);
   if (seen.status === 'rejected') throw seen.reason;
   return seen.value;
 }
@@ -46,6 +48,7 @@ export async function keepWatching(deps: WatchDeps, stop: AbortSignal): Promise<
       });
       await deliverAlerts(deps, channels);
     }),
+    every(deps, deliverMs, 'watchdog.audits', stop, async () => await payAudits(deps)),
     every(deps, storesMs, 'watchdog.stores', stop, away.look, 0),
   ]);
 }

@@ -6,7 +6,7 @@ import { parseCrontab, type Refused } from '#core/crontab/parse.ts';
 import { Job } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { Changes } from '../answers.ts';
-import { audit } from '../audit.ts';
+import { auditAll } from '../audit.ts';
 import { checkDepth, expectType, parseBy, parseJson, textOf } from '../body.ts';
 import { checkGroup, storeOf } from '../deps.ts';
 import { flag, name } from '../fields.ts';
@@ -112,8 +112,14 @@ export const applyRoute = route({
       dryRun,
       prune: prune ? (group ?? null) : null,
     });
-    for (const { id, action, before, after } of dryRun ? [] : applied)
-      if (action !== 'unchanged') await audit(asked, `job.${action}`, { job: id, target: id, before, after });
+    await auditAll(
+      asked,
+      applied
+        .filter(({ action }) => !dryRun && action !== 'unchanged')
+        .map(({ id, action, before, after }) => ({
+          ...{ what: `job.${action}`, job: id, target: id, before, after },
+        })),
+    );
     const changes = applied.map(({ id, action, before, after }) => {
       const [jobGroup = '', jobName = ''] = id.split('/');
       const diff = before && after ? diffOf(jobFor(caller, before), jobFor(caller, after)) : [];

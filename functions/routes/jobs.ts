@@ -5,11 +5,13 @@ import { listWorkers } from '#core/cluster/workers.ts';
 import { fits } from '#core/decide/placement.ts';
 import { Job, type JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import { HistoryError } from '#core/ports/history.ts';
 import { JobView, listOf } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { expectType, parseJson, textOf } from '../body.ts';
 import { type AppDeps, type Caller, mayTouch, storeOf } from '../deps.ts';
 import { flag, name, paging, state } from '../fields.ts';
+import { inTime } from '../in-time.ts';
 import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
 import { checkNotified } from '../notified.ts';
 import { decodeCursor, encodeCursor } from '../paging.ts';
@@ -86,7 +88,15 @@ async function listJobs({ c, deps, caller, query }: Asked<ListQuery, undefined>)
 
 /** One job, with its revision as entity tag. */
 export async function answerJob({ c, deps, caller }: Asking, record: JobRecord, status: 200 | 201 = 200) {
-  const [seen = { record, last: null, running: [] }] = await seeJobs(deps, [record]);
+  const blank = { record, last: null, running: [] };
+  const looked = seeJobs(deps, [record]);
+  const [seen = blank] = await (c.req.method === 'GET'
+    ? looked
+    : inTime(deps.clock, looked).catch((error: unknown) => {
+        // A change has been made, whatever can be told of its runs.
+        if (!(error instanceof HistoryError)) throw error;
+        return [blank];
+      }));
   return c.json(jobView(deps.clock.now(), caller, seen), status, { etag: `"${record.revision}"` });
 }
 

@@ -68,7 +68,7 @@ role() {
 role cronfleet-worker read jobs drains
 role cronfleet-worker readwrite cursors running owed workers orders kills
 role cronfleet-api read cursors workers running
-role cronfleet-api readwrite jobs drains tokens channels orders kills owed alerts
+role cronfleet-api readwrite jobs drains tokens channels orders kills owed alerts audits
 
 user root "${CRONFLEET_ROOT_PASSWORD:-}"
 user cronfleet-api "${CRONFLEET_API_PASSWORD:-}"

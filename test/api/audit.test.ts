@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { payAudits } from '#core/cluster/audits.ts';
 import { instantText } from '#core/model/ids.ts';
+import { type History, HistoryError } from '#core/ports/history.ts';
+import { prefixRange } from '#core/ports/kv.ts';
 import { routesOf } from '#functions/app.ts';
 import { pathOf } from '#functions/route.ts';
+import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { type Api, type How, makeApp } from './make-app.ts';
 
 const hour = 3_600_000;
@@ -137,4 +141,60 @@ describe('the audit tells who did what, when, by which request, and what was bef
       assert.deepEqual([entry.before !== null, entry.after !== null], [change.before, change.after]);
     });
   }
+});
+
+describe('while the history is away', () => {
+  let api: Api;
+  let clock: VirtualClock;
+  let history: History;
+  /** What becomes of each question to it. */
+  let away: (() => Promise<never>) | null = null;
+  const refused = () => Promise.reject(new HistoryError('unavailable', 'connection refused'));
+  const paused = () => new Promise<never>(() => {});
+  before(async () => {
+    clock = new VirtualClock();
+    const plain = await makeApp({ clock });
+    history = new Proxy(plain.history, {
+      get: (held, name: keyof History) =>
+        typeof held[name] === 'function'
+          ? (...given: never[]) => (away === null ? Reflect.apply(held[name], held, given) : away())
+          : held[name],
+    });
+    api = await makeApp({ clock, history });
+  });
+  after(() => api.close());
+  const pay = () => payAudits({ ...api, history });
+  const owed = async () => (await api.kv.range(prefixRange(api.layout.audits))).count;
+  const audits = async () => (await api.ask('GET', '/api/v1/audit?limit=500')).json.items;
+
+  it('a change is answered as one that was made, and its audit comes later: nothing of it is lost', async () => {
+    away = refused;
+    assert.equal((await api.ask('PUT', '/api/v1/jobs/g/a', { body: job })).status, 201);
+    assert.equal((await api.ask('POST', '/api/v1/jobs/g/a/pause', { body: {} })).status, 200);
+    assert.equal((await api.ask('PUT', '/api/v1/channels/c', { body: channel })).status, 201);
+    assert.equal(await owed(), 3);
+    await assert.rejects(pay());
+    assert.equal(await owed(), 3);
+    away = null;
+    await Promise.all([pay(), pay()]);
+    assert.equal(await owed(), 0);
+    const entries: { what: string; who: string; after: { command: string } }[] = await audits();
+    assert.deepEqual(entries.map(({ what }) => what).sort(), ['channel.save', 'job.create', 'job.pause']);
+    const made = entries.find(({ what }) => what === 'job.create');
+    assert.deepEqual([made?.after.command, made?.who], ['x', 'admin']);
+  });
+
+  it('a request that changes much waits no longer for it than one that changes little', async () => {
+    const jobs = Array.from({ length: 20 }, (_, n) => ({ group: 'many', name: `j${n}`, command: 'x' }));
+    away = paused;
+    const from = clock.boot();
+    const answer = api.ask('POST', '/api/v1/apply', { body: { jobs } });
+    await clock.until(answer);
+    assert.equal((await answer).status, 200);
+    assert.ok(clock.boot() - from <= 2_000, `${clock.boot() - from} ms`);
+    assert.equal(await owed(), 20);
+    away = null;
+    await pay();
+    assert.equal((await audits()).length, 23);
+  });
 });

@@ -11,7 +11,7 @@ const needs: Record<Exclude<Part, null>, { read: readonly string[]; write: reado
   worker: { read: ['jobs', 'drains'], write: ['cursors', 'running', 'owed', 'workers', 'orders', 'kills'] },
   api: {
     read: ['cursors', 'workers', 'running'],
-    write: ['jobs', 'drains', 'tokens', 'channels', 'orders', 'kills', 'owed', 'alerts'],
+    write: ['jobs', 'drains', 'tokens', 'channels', 'orders', 'kills', 'owed', 'alerts', 'audits'],
   },
 };
 
