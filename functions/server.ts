@@ -1,16 +1,8 @@
-import { processMetrics } from '#agent/metrics/process-metrics.ts';
-import { logToStderr } from '#agent/process-log.ts';
+import { openParts } from '#agent/process-parts.ts';
 import { type Settings, sharedStores } from '#agent/settings.ts';
 import { findingsOf, tellFindings } from '#agent/tell-findings.ts';
-import { layout as layoutOf } from '#core/cluster/keys.ts';
-import { referenceOf } from '#core/cluster/reference-time.ts';
 import { listTokens } from '#core/cluster/tokens.ts';
 import { sleep } from '#core/ports/clock.ts';
-import { eventBus } from '#core/ports/event-bus.ts';
-import { systemClock } from '#core/ports/system-clock.ts';
-import { systemIds } from '#core/ports/system-ids.ts';
-import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
-import { openHistory, openKv } from '#core/stores/open.ts';
 import { keepWatching } from './alerts/keep-watching.ts';
 import { createApp } from './app.ts';
 import type { SiteFile } from './deps.ts';
@@ -35,20 +27,8 @@ export async function startServer(
   host: { version: string; site: ((path: string) => SiteFile | null) | null },
 ): Promise<ServerProcess> {
   const stores = sharedStores(settings);
-  const clock = systemClock();
-  const ids = systemIds();
-  const events = eventBus();
-  logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
-  const metrics = processMetrics({
-    ...{ kind: 'server', version: host.version },
-    skewMs: () => reference.skewMs(),
-  });
-  events.on(metrics.see);
-  const meter = { clock, see: metrics.seeCall };
-  const kv = meteredKv(await openKv(stores.kv, clock, ids), meter);
-  const history = meteredHistory(await openHistory(stores.history, clock), meter);
-  const layout = layoutOf();
-  const reference = referenceOf(stores.history, { history, clock });
+  const parts = await openParts(settings, { kind: 'server', version: host.version, stores });
+  const { clock, ids, events, metrics, kv, history, layout, reference } = parts;
   // Behind nginx it is called by names of which it knows nothing, so any Host is answered: nothing is open but by a token.
   const app = createApp({
     ...{ kv, history, layout, clock, ids, events, version: host.version, metrics: metrics.text },
@@ -83,8 +63,7 @@ export async function startServer(
       await port.close(sleep(clock, patienceMs, closed.signal));
       closed.abort();
       await Promise.all([forgetting, watching, measuring]);
-      await history.close();
-      await kv.close();
+      await parts.close();
     },
   };
 }

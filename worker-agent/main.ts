@@ -1,14 +1,7 @@
-import { referenceOf } from '#core/cluster/reference-time.ts';
-import { eventBus } from '#core/ports/event-bus.ts';
-import { systemClock } from '#core/ports/system-clock.ts';
-import { systemIds } from '#core/ports/system-ids.ts';
-import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
-import { openHistory, openKv } from '#core/stores/open.ts';
 import { sayingDiskFull } from './data-folder.ts';
 import { createHostAgent } from './host-agent.ts';
-import { processMetrics } from './metrics/process-metrics.ts';
 import { metricsPort } from './metrics-port.ts';
-import { logToStderr } from './process-log.ts';
+import { openParts, thisProcess } from './process-parts.ts';
 import { type Settings, sharedStores } from './settings.ts';
 import { tellFindings } from './tell-findings.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
@@ -37,36 +30,9 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
   // Before anything is read: a heap that has grown stays so.
   keepYoungHeapSmall();
   const stores = sharedStores(settings);
-  const clock = systemClock();
-  const ids = systemIds();
-  const events = eventBus();
-  logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
-  const metrics = processMetrics({
-    ...{ kind: 'agent', version: host.version },
-    skewMs: () => reference.skewMs(),
-  });
-  events.on(metrics.see);
-  const meter = { clock, see: metrics.seeCall };
-  const kv = meteredKv(await openKv(stores.kv, clock, ids), meter);
-  const history = meteredHistory(await openHistory(stores.history, clock), meter);
-  const { env, platform, execPath, execArgv, argv } = process;
-  const program = [execPath, ...execArgv, argv[1] ?? ''];
-  const reference = referenceOf(stores.history, { history, clock });
-  const agent = createHostAgent({
-    ...{
-      settings,
-      version: host.version,
-      kv,
-      history,
-      reference,
-      clock,
-      ids,
-      events,
-      env,
-      platform,
-      program,
-    },
-  });
+  const parts = await openParts(settings, { kind: 'agent', version: host.version, stores });
+  const { clock, ids, events, metrics } = parts;
+  const agent = createHostAgent({ ...parts, ...thisProcess(), settings, version: host.version });
   metrics.watchAgent(agent.figures);
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   events.on(({ type }) => type === 'agent.ready' && resolve());
@@ -81,8 +47,7 @@ async function start(settings: Settings, host: { version: string }): Promise<Age
     async stop() {
       await agent.stop();
       await port?.close();
-      await history.close();
-      await kv.close();
+      await parts.close();
     },
   };
 }

@@ -1,12 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { layout as layoutOf } from '#core/cluster/keys.ts';
-import { referenceOf } from '#core/cluster/reference-time.ts';
-import { eventBus } from '#core/ports/event-bus.ts';
-import { systemClock } from '#core/ports/system-clock.ts';
-import { systemIds } from '#core/ports/system-ids.ts';
-import { meteredHistory, meteredKv } from '#core/stores/metered.ts';
-import { openHistory, openKv } from '#core/stores/open.ts';
 import { keepWatching } from '#functions/alerts/keep-watching.ts';
 import { createApp } from '#functions/app.ts';
 import { authenticator, createToken } from '#functions/auth.ts';
@@ -17,8 +10,7 @@ import { tellProvider } from '#functions/oidc/findings.ts';
 import { readClientFile, writeClientFile } from './client-file.ts';
 import { sayingDiskFull } from './data-folder.ts';
 import { createHostAgent } from './host-agent.ts';
-import { processMetrics } from './metrics/process-metrics.ts';
-import { logToStderr } from './process-log.ts';
+import { openParts, thisProcess } from './process-parts.ts';
 import type { Settings } from './settings.ts';
 import { tellFindings } from './tell-findings.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
@@ -51,40 +43,13 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   keepYoungHeapSmall();
   const data = settings.data;
   mkdirSync(data, { recursive: true, mode: 0o700 });
-  const clock = systemClock();
-  const ids = systemIds();
-  const events = eventBus();
-  logToStderr(events, { level: settings.logLevel, terminal: process.stderr.isTTY });
-
-  const metrics = processMetrics({
-    ...{ kind: 'up', version: host.version },
-    skewMs: () => reference.skewMs(),
-  });
-  events.on(metrics.see);
-  const meter = { clock, see: metrics.seeCall };
-  const kvUrl = settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`;
-  const kv = meteredKv(await openKv(kvUrl, clock, ids), meter);
-  const historyUrl = settings.history ?? `sqlite:${join(data, 'history.sqlite')}`;
-  const history = meteredHistory(await openHistory(historyUrl, clock), meter);
-  const layout = layoutOf();
-  const { env, platform, execPath, execArgv, argv } = process;
-  const program = [execPath, ...execArgv, argv[1] ?? ''];
-  const reference = referenceOf(historyUrl, { history, clock });
-  const agent = createHostAgent({
-    ...{
-      settings,
-      version: host.version,
-      kv,
-      history,
-      reference,
-      clock,
-      ids,
-      events,
-      env,
-      platform,
-      program,
-    },
-  });
+  const stores = {
+    kv: settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`,
+    history: settings.history ?? `sqlite:${join(data, 'history.sqlite')}`,
+  };
+  const parts = await openParts(settings, { kind: 'up', version: host.version, stores });
+  const { clock, ids, events, metrics, kv, history, layout, reference } = parts;
+  const agent = createHostAgent({ ...parts, ...thisProcess(), settings, version: host.version });
   metrics.watchAgent(agent.figures);
 
   const port = listener(settings.listen);
@@ -101,8 +66,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
     url = await port.listen(app.fetch);
   } catch (error) {
     await agent.stop();
-    await kv.close();
-    await history.close();
+    await parts.close();
     throw error;
   }
 
@@ -144,8 +108,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
       await agent.stop();
       await port.close();
       await Promise.all([forgetting, watching]);
-      await history.close();
-      await kv.close();
+      await parts.close();
     },
   };
 }
