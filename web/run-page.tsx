@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { asTerminal } from '#core/model/as-terminal.ts';
 import { type LogPart, Problem, type Run } from './api.ts';
 import { Coming, Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
-import { asTerminal } from './terminal.ts';
 
 /** What a page holds of a log at most; the whole is a download. */
 const mostCharacters = 400_000;

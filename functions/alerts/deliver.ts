@@ -8,7 +8,7 @@ import { send } from './send.ts';
 /** What delivering needs. */
 export type DeliverDeps = Pick<AppDeps, 'kv' | 'layout' | 'history' | 'clock' | 'ids' | 'events' | 'fetch'>;
 
-/** Longer than all of a round may take: mail servers and webhooks are let go after 10 s each. */
+/** Longer than all of a round may take: webhooks are let go after 10 s, mail servers after 25, all at the same time. */
 const claimMs = 120_000;
 const roundAlerts = 1_000;
 /** What is left then waits for the next look. */

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { Alert } from '#core/model/alert.ts';
 
 /** What a channel is told in one piece: one alert, or a digest of several. */
 export interface Message {
-  /** The same message again has the same id; a digest made anew may hold more, so each alert in it has its own. */
+  /** The same message again has the same id, and no other has it; each alert in it has its own. */
   id: string;
   subject: string;
   text: string;
@@ -38,5 +39,13 @@ export function messageOf(alerts: readonly Alert[]): Message {
   const lines = alerts.slice(0, mostLines).map(({ at, title }) => `${new Date(at).toISOString()} ${title}`);
   const rest = alerts.length - lines.length;
   if (rest > 0) lines.push(`and ${rest} more`);
-  return { id: `digest~${alerts.length}~${first.id}`, subject, text: lines.join('\n'), alerts: told };
+  const hash = createHash('sha256')
+    .update(alerts.map(({ id }) => id).join('\n'))
+    .digest('hex');
+  return {
+    id: `digest~${alerts.length}~${hash.slice(0, 16)}`,
+    subject,
+    text: lines.join('\n'),
+    alerts: told,
+  };
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { listChannels } from '#core/cluster/channels.ts';
 import { alertsOfRun } from '#core/decide/alerts/run-alerts.ts';
@@ -131,6 +133,22 @@ describe('an alert', () => {
     await Promise.all([1, 2, 3].map(() => deliverAlerts(watchers(), channels)));
     const told = bodies().flatMap(({ alerts: each }) => each.map(({ id }: Alert) => id));
     assert.deepEqual(told.toSorted(), some.map(({ id }) => id).sort());
+  });
+
+  it('in a digest that was made anew has another id, so that nobody takes it for what he has had', async () => {
+    await webhook();
+    const one = (id: string, name: string) =>
+      newAlert({ id, kind: 'failed', about: `g/${id}`, at: clock.now(), title: name, to: ['hook'] });
+    await api.history.addAlerts([one('a', 'a'), one('b', 'b')]);
+    hook.answers(503);
+    await deliverAlerts(watchers(), await channelsNow());
+    await api.history.endAlerts(['b'], clock.now(), true);
+    await api.history.addAlerts([one('c', 'c')]);
+    await clock.advance(10_000);
+    await deliverAlerts(watchers(), await channelsNow());
+    const [first, second] = bodies();
+    assert.deepEqual([first.alerts.length, second.alerts.length], [2, 2]);
+    assert.notEqual(first.id, second.id);
   });
 
   it('is taken over by another where a watchdog dies with it in its hands', async () => {
@@ -355,6 +373,51 @@ describe('a channel', () => {
     const away = (await api.ask('POST', '/api/v1/channels/away/test')).json;
     assert.deepEqual([away.delivered, away.status], [false, null]);
     assert.match(away.detail, /ECONNREFUSED/);
+  });
+  it('whose mail server takes its time step by step holds up nobody for long', async () => {
+    const met = Promise.withResolvers<void>();
+    let there: Socket | null = null;
+    const server = createServer((socket) => {
+      there = socket;
+      // Who hangs up is of no concern here.
+      socket.on('error', () => {});
+      socket.write('220 wait\r\n');
+      socket.once('data', () => met.resolve());
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      await channel('slow', { type: 'email', url: `smtp://127.0.0.1:${port}`, from: 'a@b', to: ['c@d'] });
+      const answer = api.ask('POST', '/api/v1/channels/slow/test');
+      await met.promise;
+      await clock.advance(25_000);
+      const { delivered, detail } = (await answer).json;
+      assert.deepEqual([delivered, detail], [false, 'not taken within 25 s']);
+    } finally {
+      (there as Socket | null)?.destroy();
+      server.close();
+    }
+  });
+  it('of a webhook may have a name and a password, which go nowhere else', async () => {
+    const url = hook.url.replace('http://', 'http://me:h%3Aunter2@');
+    await channel('hook', { type: 'webhook', url });
+    assert.equal((await api.ask('POST', '/api/v1/channels/hook/test')).json.delivered, true);
+    const { authorization = '' } = hook.inbox.all[0]?.headers ?? {};
+    assert.equal(Buffer.from(authorization.replace('Basic ', ''), 'base64').toString(), 'me:h:unter2');
+    await hook.close();
+    const { text } = await api.ask('POST', '/api/v1/channels/hook/test');
+    assert.ok(!text.includes('unter2'), text);
+    hook = await webhookReceiver();
+  });
+  it('of Slack is told what a job wrote, not whom it would have called', async () => {
+    await channel('chat', { type: 'slack', url: hook.url });
+    const title = 'g/a failed: <!channel> a < b && c';
+    await api.history.addAlerts([
+      newAlert({ id: 'x', kind: 'failed', about: 'g/a', at: clock.now(), title, to: ['chat'] }),
+    ]);
+    await deliverAlerts(watchers(), await channelsNow());
+    assert.equal(bodies()[0].text, 'g/a failed: &lt;!channel&gt; a &lt; b &amp;&amp; c');
   });
   it('never shows its secret, keeps it when it is saved without, and drops it when told', async () => {
     await webhook();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { asTerminal } from '#web/terminal.ts';
+import { asTerminal } from '#core/model/as-terminal.ts';
 
 it('shows a log as a terminal would: no escape sequences, lines begun anew by a carriage return', () => {
   assert.equal(asTerminal('\u001b[31mred\u001b[0m\n'), 'red\n');

@@ -6,8 +6,10 @@ const calmMessages = 3;
 const calmMs = 60_000;
 const firstRetryMs = 10_000;
 const longestRetryMs = 3_600_000;
-/** What could not be delivered for so long is left. */
+/** What could not be delivered for so long is left, */
 const giveUpMs = 86_400_000;
+/** but not before so many tries, which take some hours: it may have come late itself. */
+const fewestTries = 12;
 
 export interface Delivery {
   /** One for each channel, of all that it is to be told now, oldest first. */
@@ -58,7 +60,8 @@ export function planDelivery(facts: {
         const problems: string[] = [];
         const nexts: number[] = [];
         const nowTold: Alert['told'][number][] = [];
-        const tries = alert.tries + 1;
+        // Held is not tried.
+        const tries = alert.tries + (left.some((channel) => !heldUntil.has(channel)) ? 1 : 0);
         for (const channel of left) {
           const held = heldUntil.get(channel);
           const result = results.get(channel);
@@ -67,7 +70,7 @@ export function planDelivery(facts: {
           else {
             // A channel that is not there may be made, or made anew, and is then told.
             problems.push(`${channel}: ${result ?? 'there is no such channel'}`);
-            if (now - alert.at < giveUpMs) nexts.push(now + retryMs(tries));
+            if (now - alert.at < giveUpMs || tries < fewestTries) nexts.push(now + retryMs(tries));
           }
         }
         return {

@@ -11,17 +11,20 @@ export interface QuietHours {
 const minuteMs = 60_000;
 const dayMinutes = 1_440;
 
-/** When the quiet hours that `now` (UTC ms) lies in end; null: it lies in none. A change of clocks before then may move it: ask again. */
+/** When the quiet hours that `now` (UTC ms) lies in end; null: it lies in none. */
 export function quietUntil(quiet: QuietHours | null, now: number): number | null {
   if (quiet === null) return null;
-  const offset = zoneNamed(quiet.timezone)?.offset(Math.floor(now / 1_000)) ?? 0;
-  const local = now + offset * 1_000;
+  const zone = zoneNamed(quiet.timezone);
+  const offsetMs = (at: number) => (zone?.offset(Math.floor(at / 1_000)) ?? 0) * 1_000;
+  const local = now + offsetMs(now);
   const minute = Math.floor(local / minuteMs) % dayMinutes;
   const [from, to] = [minutesOf(quiet.from), minutesOf(quiet.to)];
   const within = from <= to ? minute >= from && minute < to : minute >= from || minute < to;
   if (!within) return null;
   const left = (to - minute + dayMinutes) % dayMinutes;
-  return Math.floor(now / minuteMs) * minuteMs + left * minuteMs;
+  const until = Math.floor(now / minuteMs) * minuteMs + left * minuteMs;
+  // Clocks may change before then. Where they go back over the end itself it comes twice: the next look finds which.
+  return Math.max(until - (offsetMs(until) - offsetMs(now)), now + minuteMs);
 }
 
 function minutesOf(text: string): number {

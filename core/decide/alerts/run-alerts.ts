@@ -1,4 +1,5 @@
 import { type Alert, type JobNotice, newAlert } from '#core/model/alert.ts';
+import { asTerminal } from '#core/model/as-terminal.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { jobId, parseRunId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
@@ -61,6 +62,8 @@ function alertOf(job: Job, run: Run, kind: JobNotice, at = run.endedAt ?? run.in
     id: `${kind}~${group}~${name}~${cause}~${kind === 'late' ? 1 : attempt}${who}`,
     ...{ kind, about: `${id}${who}`, job: id, run: run.id, worker: run.worker, to, recoverTo },
     at,
+    // By a clock that has stepped it may have ended an hour from now; somebody is to be told at once.
+    due: to.length === 0 ? null : Math.min(at, run.plannedAt ?? at),
     title: titleOf(job, run, kind),
     text: textOf(job, run),
   });
@@ -94,6 +97,6 @@ function textOf(job: Job, run: Run): string {
   const facts = lines.flatMap(([what, value]) =>
     value === null || value === '' ? [] : [`${what}: ${value}`],
   );
-  const tail = run.tail.trimEnd().split('\n').slice(-tailLines).join('\n').slice(-tailChars);
+  const tail = asTerminal(run.tail).trimEnd().split('\n').slice(-tailLines).join('\n').slice(-tailChars);
   return [...facts, ...(tail === '' ? [] : ['', tail])].join('\n');
 }

@@ -84,6 +84,14 @@ describe("a job's rules", () => {
     );
     assert.equal((first?.text ?? '').match(/^x$/gm)?.length, 11, 'the end of its output');
   });
+  it('are told at once, though the clock that says when it ended has stepped an hour on', () => {
+    const [one] = alertsOfRun(job(), run({ plannedAt: t, endedAt: t + 60 * minute }));
+    assert.deepEqual([one?.at, one?.due], [t + 60 * minute, t]);
+  });
+  it('give the output as a terminal shows it', () => {
+    const [one] = alertsOfRun(job(), run({ tail: '\x1b[31mred\x1b[0m\r\n10%\r50%\r100%\n' }));
+    assert.match(one?.text ?? '', /\n\nred\n100%$/);
+  });
   it('are kept where nobody is told of the failure, but of the recovery', () => {
     const [one] = alertsOfRun(job({ notify: [{ on: ['recovered'], to: ['mail'] }] }), run());
     assert.deepEqual([one?.to, one?.recoverTo, one?.due], [[], ['mail'], null]);
@@ -300,8 +308,11 @@ describe('a delivery', () => {
     const second = plan([{ ...one, ...after, tries: 3 }]);
     assert.deepEqual(messages(second), [['chat', 'one']]);
     assert.equal(second.settle(results)[0]?.due, t + 80_000);
-    const dayOn = plan([{ ...one, at: t - 86_400_000 }]).settle(results)[0];
+    const tried = { ...one, at: t - 86_400_000, tries: 11 };
+    const dayOn = plan([tried]).settle(results)[0];
     assert.deepEqual([dayOn?.due, dayOn?.problem], [null, 'chat: HTTP 500'], 'given up after a day');
+    const late = plan([{ ...tried, tries: 0 }]).settle(results)[0];
+    assert.equal(late?.due, t + 10_000, 'not what came a day late itself');
   });
   it('to a channel that is not there waits for it, and says so', () => {
     const [after] = plan([alert('one', { to: ['gone'] })]).settle(good);
@@ -340,6 +351,8 @@ describe('quiet hours', () => {
     ['over midnight, behind it', berlin, '2026-11-22T23:30:00Z', '2026-11-23T06:00:00Z'],
     ['not yet', berlin, '2026-11-22T20:59:59Z', null],
     ['over', berlin, '2026-11-23T06:00:00Z', null],
+    ['over midnight, when clocks go on meanwhile', berlin, '2026-03-28T22:30:00Z', '2026-03-29T05:00:00Z'],
+    ['over midnight, when clocks go back meanwhile', berlin, '2026-10-24T22:30:00Z', '2026-10-25T06:00:00Z'],
     [
       'within a day',
       { ...berlin, from: '12:00', to: '13:00' },
