@@ -160,6 +160,8 @@ export function createAdoption(
     know(processes: readonly FoundRun[]): void {
       for (const process of processes) found.set(process.plan.run, process);
     },
+    /** How many of those no key has been matched with yet. */
+    unmatched: () => found.size,
     /** A process that was found alive has ended before its key was adopted. False: it is none of those. */
     endedBefore(run: RunId, end: RunEnd): boolean {
       const process = found.get(run);

@@ -247,7 +247,7 @@ export function createAgent(given: AgentDeps) {
       adoption.know(processes);
       await ownClock.begin();
       await presence.enter(stop);
-      if (stop.aborted) return;
+      if (stop.aborted) return await presence.leave(adoption.unmatched());
       const until = AbortSignal.any([stop, ending.signal]);
       const listed = Promise.withResolvers<void>();
       const following = mirror.run(
@@ -286,7 +286,8 @@ export function createAgent(given: AgentDeps) {
       await runner.stop();
       await Promise.race([runs.settled(), waited]);
       settled.abort();
-      const living = runs.live.size + runs.waiting.size;
+      // A stop in the middle of the start leaves some that are not adopted yet.
+      const living = runs.live.size + runs.waiting.size + adoption.unmatched();
       await presence.leave(living);
       // The last word: who is gone after this has not died.
       report(true);
