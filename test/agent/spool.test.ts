@@ -164,6 +164,38 @@ describe('the spool', () => {
     );
   });
 
+  test('steps over what is damaged under its hands, says so, and ships what is behind', async () => {
+    const ledger = open();
+    for (const n of [1, 2, 3]) await ledger.record([record(n)]);
+    const [name = ''] = files('records');
+    const path = join(dir, name);
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(idOf(2));
+    bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+    writeFileSync(path, bytes);
+    await ledger.record([record(4)]);
+    await drain(ledger);
+    assert.deepEqual(history.saved, [1, 3, 4].map(idOf));
+    assert.equal(ledger.waiting(), 0);
+    assert.deepEqual(
+      events
+        .filter(({ type }) => type === 'spool.damaged')
+        .map((event) => 'setAside' in event && event.setAside),
+      [`${path}.damaged`],
+    );
+    assert.ok(readFileSync(`${path}.damaged`).includes(idOf(3)));
+  });
+
+  test('leaves files alone that are none of its own', async () => {
+    await leave(open());
+    writeFileSync(join(dir, 'records-of-old.seg'), 'x');
+    const ledger = open();
+    await ledger.record([record(1)]);
+    await drain(ledger);
+    assert.deepEqual(history.saved, [idOf(1)]);
+    assert.equal(readFileSync(join(dir, 'records-of-old.seg'), 'utf8'), 'x');
+  });
+
   test('finds every whole frame whatever single byte is damaged', () => {
     const frames = [1, 2, 3].map((sequence) => ({
       sequence,

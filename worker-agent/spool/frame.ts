@@ -64,8 +64,19 @@ export function scanFrames(buffer: Buffer): Scan {
       at += headBytes + frame.payload.length;
       continue;
     }
-    const next = buffer.indexOf(magic, at + 1);
-    at = next < 0 ? buffer.length : next;
+    at = nextMagic(buffer, at);
   }
   return scan;
+}
+
+/** Where the first sound frame behind `at` begins; the buffer's end where there is none. */
+export function soundBehind(buffer: Buffer, at: number): number {
+  let next = nextMagic(buffer, at);
+  while (next < buffer.length && frameAt(buffer, next) === null) next = nextMagic(buffer, next);
+  return next;
+}
+
+function nextMagic(buffer: Buffer, at: number): number {
+  const next = buffer.indexOf(magic, at + 1);
+  return next < 0 ? buffer.length : next;
 }

@@ -9,9 +9,9 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { type FileHandle, link, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeFrame, type Frame, frameAt, headBytes, scanFrames } from './frame.ts';
+import { encodeFrame, type Frame, frameAt, headBytes, scanFrames, soundBehind } from './frame.ts';
 
 /** The two calls that a full or failing disk refuses; tests hand in failing ones. */
 export interface LogIo {
@@ -27,6 +27,9 @@ export const diskIo: LogIo = {
   },
   sync: (file) => file.datasync(),
 };
+
+/** A file's first sequence, by its name. */
+const firstPattern = /-(\d+)\.seg$/;
 
 interface Segment {
   path: string;
@@ -56,7 +59,7 @@ interface Place {
 /**
  * A log of frames in files of `segmentBytes`: appended at its end, read from where the reader stands, forgotten from
  * its beginning. One append, and one read, at a time. Opening cuts a torn tail; a file damaged in the middle is set aside as
- * `<file>.damaged` and what could be read of it goes on under its name.
+ * `<file>.damaged` and what could be read of it goes on under its name. Damage that is met in reading is stepped over.
  */
 export class SegmentLog {
   readonly #options: LogOptions;
@@ -75,7 +78,7 @@ export class SegmentLog {
     const options = this.#options;
     mkdirSync(options.dir, { recursive: true, mode: 0o700 });
     const names = readdirSync(options.dir).filter(
-      (n) => n.startsWith(`${options.name}-`) && n.endsWith('.seg'),
+      (n) => n.startsWith(`${options.name}-`) && firstPattern.test(n.slice(options.name.length)),
     );
     names.sort();
     for (const [i, name] of names.entries())
@@ -90,7 +93,7 @@ export class SegmentLog {
       if (newest && !holed) truncateSync(path, sound);
       else bytes = this.#setAside(path, frames, sound);
     }
-    const first = Number(/-(\d+)\.seg$/.exec(path)?.[1]);
+    const first = Number(firstPattern.exec(path)?.[1]);
     const segment = { path, first, last: frames.at(-1)?.sequence ?? first - 1, bytes };
     this.#segments.push(segment);
     this.#sequence = Math.max(this.#sequence, segment.last + 1, first);
@@ -197,13 +200,18 @@ export class SegmentLog {
       if (!oldest) return [];
       this.#place ??= { segment: oldest, at: 0 };
       const { segment, at } = this.#place;
-      if (at < segment.bytes) return this.#readFrom(this.#place, maxBytes);
+      if (at < segment.bytes) {
+        const frames = await this.#readFrom(this.#place, maxBytes);
+        if (frames.length > 0) return frames;
+        continue;
+      }
       const next = this.#segments[this.#segments.indexOf(segment) + 1];
       if (!next) return [];
       this.#place = { segment: next, at: 0 };
     }
   }
 
+  /** Nothing: what stood at `place` is damaged, and `place` is behind it now. */
   async #readFrom(place: Place, maxBytes: number): Promise<Frame[]> {
     const file = await open(place.segment.path, 'r');
     try {
@@ -218,7 +226,10 @@ export class SegmentLog {
         frames.push(frame);
         at += headBytes + frame.payload.length;
       }
-      if (frames.length === 0) throw new Error(`${place.segment.path}: no frame at byte ${place.at}`);
+      if (frames.length === 0) {
+        await this.#linkAside(place);
+        at = soundBehind(await readFully(file, place.at, left), 0);
+      }
       place.at += at;
       return frames;
     } finally {
@@ -226,9 +237,14 @@ export class SegmentLog {
     }
   }
 
-  /** Reads again from the beginning: what was read was not delivered. The reader skips what it has had. */
-  rewind(): void {
-    this.#place = null;
+  /** The file goes on; what it was stays to be looked at when it is forgotten. */
+  async #linkAside({ segment: { path }, at }: Place): Promise<void> {
+    const aside = `${path}.damaged`;
+    await link(path, aside).catch((error: NodeJS.ErrnoException) => {
+      // It has another damaged place, or had one before it was opened.
+      if (error.code !== 'EEXIST') throw error;
+    });
+    this.#options.damaged(path, `damaged at byte ${at}`, aside);
   }
 
   /** Deletes the files that end at or before `sequence`, all but the newest. */
