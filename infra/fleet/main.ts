@@ -4,18 +4,18 @@ import { startFleet } from './fleet.ts';
 
 // npm run fleet [-- --data FOLDER] [--port N]: a small fleet on this machine, to look at and to pull plugs of.
 
-const { values } = parseArgs({
-  options: {
-    data: { type: 'string', default: '.cronfleet/fleet' },
-    port: { type: 'string', default: '8787' },
-  },
-});
 const restartMs = 5_000;
 // Listened for before anything is started, so that an early Ctrl-C leaves nothing behind.
 const stopped = new Promise<void>((done) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => done());
 });
 try {
+  const { values } = parseArgs({
+    options: {
+      data: { type: 'string', default: '.cronfleet/fleet' },
+      port: { type: 'string', default: '8787' },
+    },
+  });
   const fleet = await startFleet({
     folder: resolve(values.data),
     port: Number(values.port),

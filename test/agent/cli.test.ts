@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { webhookReceiver } from '#test/receivers.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 const launcher = new URL('../../worker-agent/cli/cronfleet.mjs', import.meta.url).pathname;
@@ -144,6 +145,8 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
       ['why', 'three', '2026-01-01T00:00:00Z'],
       ['workers'],
       ['token', 'ls'],
+      ['alerts', '--all'],
+      ['channel', 'ls'],
       ['doctor'],
       ['next', '@daily'],
     ])
@@ -154,6 +157,31 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     assert.match((await cli(['pause', 'three', '--reason', 'x'])).out, /three is paused/);
     assert.match((await cli(['ls'])).out, /three .*paused by local/);
     assert.match((await cli(['resume', 'three'])).out, /three goes on/);
+  });
+
+  it('tries a channel out, and says what is wrong and who has heard of it', async () => {
+    const hook = await webhookReceiver();
+    const { url, token } = JSON.parse(readFileSync(join(data, 'client.json'), 'utf8'));
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const body = JSON.stringify({ type: 'webhook', url: hook.url });
+    await fetch(`${url}/api/v1/channels/ops`, { method: 'PUT', headers, body });
+    assert.match((await cli(['channel', 'ls'])).out, /ops +webhook +http/);
+    assert.deepEqual(
+      [await cli(['channel', 'test', 'ops'])].map(({ code, out }) => [code, out]),
+      [[0, 'ops: delivered: answered with HTTP 204\n']],
+    );
+    assert.match((await cli(['alerts'])).err, /nothing is wrong/);
+    const jobs = 'jobs: [{name: bad, command: exit 4, notify: [{on: [failed], to: [ops]}]}]';
+    assert.equal((await cli(['apply', '-'], { input: jobs })).code, 0);
+    assert.equal((await cli(['run', 'bad', '--follow'])).code, 4);
+    await hook.inbox.first(({ body: told }) => told.includes('default/bad failed'));
+    assert.match((await cli(['alerts'])).out, /default\/bad failed: exit status 4/);
+    await hook.close();
+    const deaf = await cli(['channel', 'test', 'ops']);
+    assert.equal(deaf.code, 1);
+    assert.match(deaf.out, /ops: not delivered: .*ECONNREFUSED/);
+    assert.equal((await cli(['channel', 'test'])).code, 2);
+    assert.equal((await cli(['channel', 'test', 'nope'])).code, 1);
   });
 
   it('makes a token and prints it alone; its role binds', async () => {

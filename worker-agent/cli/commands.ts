@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { afterRestore } from './commands/after-restore.ts';
+import { alertCommands } from './commands/alerts.ts';
 import { apply } from './commands/apply.ts';
 import { daemons } from './commands/daemons.ts';
 import { doctor } from './commands/doctor.ts';
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   next,
   ...runCommands,
   ...fleetCommands,
+  ...alertCommands,
   afterRestore,
   doctor,
 ];
