@@ -63,6 +63,8 @@ export function createAdoption(
 
   /** Takes up a key that this life of the agent does not know, and goes on from where its process is. False: it is not as it was seen. */
   async function takeUp(at: HeldRun, hand: Hand): Promise<boolean> {
+    if (at.value.state === 'claimed' && !found.has(at.run) && !presence.hasTraces(at.value.incarnation))
+      return await untraced(at, hand);
     const moved = await move(at, hand);
     if (moved === null) return false;
     if (runs.knows(at.run)) return true;
@@ -83,6 +85,22 @@ export function createAdoption(
         reason: 'its job is gone, and its host knows nothing of it',
         endedAt: clock.now(),
       });
+    return true;
+  }
+
+  /**
+   * Claimed by an earlier life, and this host knows nothing of it: it has another disk now, or what was written last went with the power.
+   * Nobody can say that it has not started. Not moved before, or the next life would take it for this one's.
+   */
+  async function untraced({ entry, job, lane, run, value }: HeldRun, hand: Hand): Promise<boolean> {
+    if (runs.knows(run)) return true;
+    const running: RunningValue = { ...value, incarnation: hand.incarnation };
+    const key = { run, job, lane, running, mod: entry.mod, fence: entry.create };
+    const { group, name } = parseRunId(run);
+    const one = runs.add({ ...key, spec: mirror.jobs.get(job)?.record.job ?? v.parse(Job, { group, name }) });
+    const reason = 'claimed before its worker was started anew, and its host knows nothing of it any more';
+    const follows = mirror.kills.has(run) ? 'killed' : 'lost';
+    await runs.end(one, { state: 'lost', reason, endedAt: clock.now() }, follows);
     return true;
   }
 

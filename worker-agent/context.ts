@@ -5,7 +5,7 @@ import type { WorkerLoad } from '#core/model/worker.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { Ids } from '#core/ports/ids.ts';
-import type { Kv, LeaseId } from '#core/ports/kv.ts';
+import type { Kv, LeaseId, Revision } from '#core/ports/kv.ts';
 import type { Ledger } from './ledger.ts';
 import type { Runner } from './runner.ts';
 
@@ -28,6 +28,8 @@ export interface Remembered {
   /** When it became a worker (UTC ms) with these labels: what mode `all` has missed since then is its own to account for. */
   since: number;
   labels: Record<string, string>;
+  /** Under which it has claimed since this host was booted: what was claimed under another may have left traces that are not here. */
+  incarnations: Revision[];
 }
 
 /** Everything an agent touches, handed in. */
@@ -64,6 +66,8 @@ export const times = {
   /** Held back from the lease's end: what a request and a pause between looking and acting may cost. */
   margin: 1_000,
   awayTtl: 600_000,
+  /** Who was cut off together comes back within this of each other: a request's deadline, the wait before the next, and room. */
+  followMs: 5_000,
   /** A claim goes out this long before its instant. */
   lead: 200,
   /** Finishes of a burst wait so long for each other: they come one by one, and each request is a commit. */

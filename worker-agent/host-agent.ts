@@ -9,7 +9,7 @@ import type { Kv } from '#core/ports/kv.ts';
 import { createAgent } from './agent.ts';
 import { openDataFolder } from './data-folder.ts';
 import type { AgentFigures } from './figures.ts';
-import { hostFacts, hostLoad } from './host-facts.ts';
+import { bootId, hostFacts, hostLoad } from './host-facts.ts';
 import { rememberedIn } from './remembered.ts';
 import { createRunner } from './runner/create.ts';
 import type { Settings } from './settings.ts';
@@ -52,7 +52,7 @@ export function createHostAgent(deps: {
   const runner = createRunner({ dir, clock, ids, ledger, events, env, platform, program });
   const agent = createAgent({
     ...{ kv: deps.kv, layout: layoutOf(), clock, ids, events, ledger, runner, reference: deps.reference },
-    memory: rememberedIn(dir, events),
+    memory: rememberedIn(dir, bootId(), events),
     settings: { ...facts, id, labels: settings.labels, capacity: settings.capacity, version: deps.version },
     report(load) {
       // Load figures are for looking at: a History that is away is told of elsewhere.

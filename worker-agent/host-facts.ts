@@ -15,6 +15,11 @@ export function hostFacts() {
   };
 }
 
+/** Another one after each start of the host. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+}
+
 /** Load of the last minute over the number of cores, and the bytes of memory that this process holds. */
 export function hostLoad(): { cpu: number; memory: number } {
   const [minute = 0] = loadavg();

@@ -262,7 +262,9 @@ export function createKeeper(
       for await (const one of held()) {
         if (stop.aborted || presence.incarnation() === null) return null;
         if (one.value.worker !== died) continue;
-        if (mirror.workers.has(died)) return null;
+        // A network that was away for longer than leases last has killed nobody.
+        await sleep(clock, presence.othersMayFollowMs(), stop);
+        if (stop.aborted || mirror.workers.has(died)) return null;
         const needs = graceOf(one.value);
         if (needs > graceMs) {
           next = Math.min(next ?? needs, needs);

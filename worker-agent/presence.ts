@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import { readWorker } from '#core/cluster/read-key.ts';
 import { goAway, type Registration, register, rewrite } from '#core/cluster/registration.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { WorkerRecord } from '#core/model/worker.ts';
 import { sleep } from '#core/ports/clock.ts';
-import { KvError, type LeaseId } from '#core/ports/kv.ts';
+import { type Entry, KvError, type LeaseId, type Revision } from '#core/ports/kv.ts';
 import { type AgentDeps, times } from './context.ts';
 
 /**
@@ -62,7 +63,27 @@ export function createPresence(
   let leases: LeaseId[] = [];
   function remember(lease: LeaseId): Promise<boolean> {
     leases = [...leases.slice(-7), lease];
-    return memory.save({ leases, since, labels: settings.labels });
+    return save();
+  }
+
+  /** Since when (boot time) it stands under a registration that was made because another had been lost. */
+  let anewSince = Number.NEGATIVE_INFINITY;
+  let incarnations: Revision[] = [];
+  function save(): Promise<boolean> {
+    return memory.save({ leases, since, labels: settings.labels, incarnations });
+  }
+
+  /** The registration that stands in the way, as of the last try. */
+  let standing: Entry | null = null;
+
+  /**
+   * The lease of a registration that stands for the next start of an agent which has stopped. Where this data folder does not know it, this
+   * is that next start on another disk, or another server of this id, which is not waited for longer than a restart takes.
+   */
+  function leftFor(): LeaseId | null {
+    if (standing === null) return null;
+    const read = readWorker(layout, standing);
+    return read.ok && read.record.state === 'away' ? standing.lease : null;
   }
 
   /** One try to be registered; the standing registration when it isn't ours to take. */
@@ -71,9 +92,13 @@ export function createPresence(
     // Not noted down on a full disk, it costs the next start after a crash the rest of this lease, and nothing else.
     const note = async (lease: LeaseId) => void (await remember(lease));
     const answer = await register(kv, layout, record(), times.leaseTtl, note);
+    standing = 'mine' in answer ? null : answer.standing;
     if ('mine' in answer) {
       mine = answer.mine;
       renewed(at);
+      incarnations = [...incarnations.slice(-7), mine.incarnation];
+      // Not noted down, what is claimed and has not been armed when this life ends is lost instead of started.
+      await save();
       return mine;
     }
     return null;
@@ -84,15 +109,19 @@ export function createPresence(
     async enter(stop: AbortSignal): Promise<void> {
       const known = await memory.load();
       leases = known?.leases ?? [];
+      incarnations = known?.incarnations ?? [];
       // With other labels it is another worker to the jobs that fit it now: they count from here.
       if (known !== null && isDeepStrictEqual(known.labels, settings.labels)) since = known.since;
       let began = clock.boot();
+      const waited = () => clock.boot() - began > times.leaseTtl + 2 * times.margin;
       // Ended between here and the new registration, this life leaves its runs with no lease at all, and their keeper does not wait for
       // the end of the old one.
       if (leases.length > 0) runner.lease(began + times.margin);
       while (!stop.aborted) {
         try {
           for (const lease of leases) await kv.revoke(lease);
+          const left = leftFor();
+          if (left !== null && waited()) await kv.revoke(left);
           if ((await take()) !== null) {
             lost = false;
             return;
@@ -108,7 +137,7 @@ export function createPresence(
             );
           began = clock.boot();
         }
-        if (clock.boot() - began > times.leaseTtl + 2 * times.margin)
+        if (waited() && leftFor() === null)
           throw new Refusal(
             'worker_id_taken',
             `id: another agent is registered as ${JSON.stringify(settings.id)} and lives; expected an id of its own for each agent (--id)`,
@@ -122,10 +151,17 @@ export function createPresence(
       lost || mine === null || leftMs() <= 0 || !deps.trusted() ? null : mine.incarnation,
     /** The incarnation under which this agent last stood, whether or not it may claim. */
     lastIncarnation: (): string | null => mine?.incarnation ?? null,
+    /**
+     * Whether whatever started under that incarnation has left its traces on this host: not so where its disk is another one, or where the
+     * power went before they were on it.
+     */
+    hasTraces: (incarnation: Revision): boolean => incarnations.includes(incarnation),
     /** Of the lease, before it is not sure any more; null: there has been none. */
     leftMs: (): number | null => (mine === null ? null : leftMs()),
     /** Boot time (ms) after which nothing may be released on the strength of this lease. */
     deadlineBoot: (): number => clock.boot() + leftMs(),
+    /** So long yet (ms) what has taken this worker's registration may be about to be over for others, too. */
+    othersMayFollowMs: (): number => Math.max(0, anewSince + times.followMs - clock.boot()),
     since: () => since,
 
     /**
@@ -160,6 +196,7 @@ export function createPresence(
           lost = true;
           adopted = false;
           if ((await take()) === null) continue;
+          anewSince = clock.boot();
           await settle(true);
         } catch (error) {
           // The store is away or slow: the lease runs out by itself, and the next turn tries again.

@@ -111,6 +111,9 @@ export function createFaults(deps: FaultsDeps) {
       case 'reboot':
         fleet.reboot(member, ms);
         break;
+      case 'replace':
+        fleet.reboot(member, ms, true);
+        break;
       case 'pause':
         agent?.life.pause();
         world.after(ms, () => agent?.life.resume());

@@ -89,10 +89,12 @@ export class Fleet {
     this.#again(member, ms);
   }
 
-  reboot(member: Member, ms: number): void {
+  /** `replaced`: what comes up is another machine of that name. */
+  reboot(member: Member, ms: number, replaced = false): void {
     const ran = member.agent !== null;
     member.agent?.life.kill();
-    member.host.reboot();
+    if (replaced) member.host.replace();
+    else member.host.reboot();
     if (ran) this.#again(member, ms);
   }
 

@@ -36,6 +36,8 @@ export interface RunFiles {
   exit: { code: number; at: number } | null;
   /** Why a ladder went for it. */
   ending: Ending | null;
+  /** Written at (true ms): what is new when the power goes may not have reached the disk. */
+  madeAt: number;
 }
 
 /** A wrapper or a command, alive. */
@@ -61,6 +63,8 @@ interface Timer {
 }
 
 const stretchMs = 30_000;
+/** How long a file system keeps to itself what nobody asks it to write. */
+const unsyncedMs = 5_000;
 
 /** One machine: its clocks, its processes, its disk. They outlive every agent. */
 export class Host {
@@ -180,12 +184,28 @@ export class Host {
     this.#onWake.push(fn);
   }
 
-  /** The power goes and comes back: no process survives, every file does. */
+  /**
+   * The power goes and comes back: no process survives, and every file does that was not written a moment ago; but what the spool has said
+   * is kept.
+   */
   reboot(): void {
+    // It is of the boot before.
+    if (this.remembered !== null) this.remembered = { ...this.remembered, incarnations: [] };
     for (const process of [...this.processes.values()]) process.die('power');
+    for (const [run, { madeAt }] of this.files)
+      if (this.world.time - madeAt < unsyncedMs && this.chance.happens(0.5)) this.files.delete(run);
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
     this.#bootOffset = 5_000 - this.world.time;
+  }
+
+  /** Another takes its place, of the same name and with an empty disk. */
+  replace(): void {
+    this.reboot();
+    this.files.clear();
+    this.spool = [];
+    this.remembered = null;
+    this.leaseDeadline = Number.POSITIVE_INFINITY;
   }
 }
 

@@ -12,6 +12,7 @@ export type FaultKind =
   | 'suspend'
   | 'step'
   | 'reboot'
+  | 'replace'
   | 'storeDown'
   | 'noQuorum'
   | 'cut'
@@ -96,6 +97,7 @@ const lasts: Record<FaultKind, { ms: readonly [number, number]; seldom?: readonl
   suspend: { ms: [1_000, 40_000] },
   step: { ms: [0, 0] },
   reboot: { ms: [3_000, 15_000] },
+  replace: { ms: [3_000, 15_000], seldom: [200] },
   leaseLoss: { ms: [5_000, 20_000] },
   storeDown: { ms: [300, 15_000] },
   noQuorum: { ms: [300, 15_000], seldom: [60_000, 60_000, 60_000, 600_000] },
@@ -170,6 +172,8 @@ export function scenarioOf(
   };
   const faults = kinds === undefined ? some(faultKinds, 0.35) : [...kinds];
   if (workers > 1 && kinds === undefined && chance.happens(0.3)) faults.push('drain');
+  // One alone has the store on its disk, too.
+  if (workers > 1 && kinds === undefined && chance.happens(0.3)) faults.push('replace');
   const acts = some(actKinds, 0.5);
   const often = <K>(kinds: K[], meanMs: number, last: (kind: K) => number): Planned<K>[] => {
     const [first, ...rest] = kinds;

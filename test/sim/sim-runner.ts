@@ -308,7 +308,10 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
           results.set(plan.run, { code: 'disk_full', reason: 'no room on the disk' });
           continue;
         }
-        host.files.set(plan.run, { plan, claimed: null, started: null, exit: null, ending: null });
+        host.files.set(plan.run, {
+          ...{ plan, claimed: null, started: null, exit: null, ending: null },
+          madeAt: host.world.time,
+        });
         const process: Process = {
           run: plan.run,
           state: 'blocked',

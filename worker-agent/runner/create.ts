@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { durationMs } from '#core/model/duration.ts';
@@ -7,6 +7,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import type { Ids } from '#core/ports/ids.ts';
+import { bootId } from '../host-facts.ts';
 import type { Ledger } from '../ledger.ts';
 import type { FoundRun, KillReport, RunEnd, Runner, RunnerEvents, RunPlan } from '../runner.ts';
 import { createAccounts, self as whoWeAre } from './accounts.ts';
@@ -65,7 +66,7 @@ export function createRunner(options: RunnerOptions): Runner {
   const root = resolve(options.dir);
   const runsDir = join(root, 'runs');
   const gatesDir = join(root, 'gates');
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  const boot = bootId();
   const self = whoWeAre();
   const accounts = createAccounts(clock);
   const cgroups = findCgroups(options.cgroups === 'none' ? null : root);
