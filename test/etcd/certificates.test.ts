@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { certificateFinding } from '#agent/cli/doctor/certificate-finding.ts';
+import { ofCertificates } from '#core/stores/kv/etcd/certificates.ts';
 import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { Daemons } from './daemons.ts';
@@ -133,6 +134,18 @@ describe('a certificate that has run out, or is about to', { timeout: 60_000 }, 
     );
     assert.deepEqual(await certificateFinding('http://127.0.0.1:1', Date.now()), []);
     assert.deepEqual(await certificateFinding('https://127.0.0.1:1', Date.now()), []);
+  });
+
+  it('of an authority that another takes the place of is nothing to be told of', () => {
+    const old = readFileSync(pem('expired'));
+    const present = readFileSync(pem('ca'));
+    const of = (...all: Buffer[]) =>
+      ofCertificates(
+        { endpoints: [], user: null, tls: { ca: Buffer.concat(all), cert: null, key: null } },
+        Date.now(),
+      );
+    assert.equal(of(old, present).length, 0);
+    assert.equal(of(old).length, 1);
   });
 
   it('is not confused with an address that a store does not let in', async () => {

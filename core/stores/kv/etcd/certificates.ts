@@ -39,7 +39,7 @@ export function ofCertificates({ tls }: EtcdOptions, now: number): StoreFinding[
     { name: 'cert', pem: tls?.cert ?? null },
   ];
   return files.flatMap(({ name, pem }) => {
-    const end = pem === null ? Number.POSITIVE_INFINITY : new X509Certificate(pem).validToDate.getTime();
+    const end = pem === null ? Number.POSITIVE_INFINITY : endOf(name, pem);
     if (now < end - soonMs) return [];
     const [level, when] = end <= now ? (['error', 'ran out'] as const) : (['warning', 'runs out'] as const);
     return [
@@ -49,4 +49,11 @@ export function ofCertificates({ tls }: EtcdOptions, now: number): StoreFinding[
       },
     ];
   });
+}
+
+/** Of ours the first counts, as the others are its chain; of authorities the last to end: two stand there while one takes the other's place. */
+function endOf(name: string, pem: Buffer): number {
+  const all = pem.toString().match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const ends = all.map((one) => new X509Certificate(one).validToDate.getTime());
+  return name === 'ca' ? Math.max(...ends) : (ends[0] ?? Number.POSITIVE_INFINITY);
 }
