@@ -45,6 +45,9 @@ export class Child {
 
   start(): void {
     this.#stopping = false;
+    // Whoever starts it by hand is earlier than its supervisor.
+    if (this.#later !== null) clearTimeout(this.#later);
+    this.#later = null;
     const [program = '', ...args] = this.plan.command;
     const log = openSync(this.plan.log, 'a', 0o600);
     const child = spawn(program, args, {

@@ -47,7 +47,11 @@ export async function reckon(
   const printed = await judgeOutputs(yard.historyUrl, outputs);
   const twice = (await yard.records())
     .filter(({ also, state }) => also !== null || state === 'lost')
-    .map(({ id, also, state }) => `P9 ${id} has ended as ${state}, and as ${JSON.stringify(also)}`);
+    .map(({ id, also, state, reason }) =>
+      also === null
+        ? `P9 ${id} is lost: ${reason}`
+        : `P9 ${id} has ended as ${state}, and as ${JSON.stringify(also)}`,
+    );
   return {
     ...{ verdict, printed },
     breaches: [...verdict.breaches, ...(await left()), ...twice, ...printed.breaches],
