@@ -12,6 +12,7 @@ import type { Ledger } from '../ledger.ts';
 import type { FoundRun, KillReport, RunEnd, Runner, RunnerEvents, RunPlan } from '../runner.ts';
 import { createAccounts, self as whoWeAre } from './accounts.ts';
 import { startWrapper } from './arming.ts';
+import { bar } from './bar.ts';
 import { findCgroups } from './cgroup.ts';
 import { commandOf, switches } from './command.ts';
 import { armRefusal, isDiskFull, isShort } from './faults.ts';
@@ -20,7 +21,7 @@ import { Gates } from './gates.ts';
 import { climb } from './kill-ladder.ts';
 import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
-import { createProcesses, isOf, isStopped, membersOf, signal } from './processes.ts';
+import { createProcesses, isStopped } from './processes.ts';
 import { type Ending, RunDir } from './run-dir.ts';
 import { createWardenKeeper } from './warden-keeper.ts';
 import { createWatch } from './watch.ts';
@@ -229,7 +230,7 @@ export function createRunner(options: RunnerOptions): Runner {
   }
 
   /** Ends a wrapper that has not started its command, for good; false: too late. */
-  async function bar(one: LiveProcess): Promise<boolean> {
+  async function barOwn(one: LiveProcess): Promise<boolean> {
     if (one.phase === 'released' && !(await caught(one))) return false;
     if (one.phase === 'started' || one.phase === 'ended') return false;
     one.child?.kill('SIGKILL');
@@ -298,9 +299,10 @@ export function createRunner(options: RunnerOptions): Runner {
       const { processes } = ladder;
       const host = { boot, events, processes: await processes.list() };
       // What has not started never will. A wrapper of it ends by itself as soon as it is woken; but it may be asleep.
-      for (const run of names.filter((name) => new RunDir(runsDir, name).startedAt() === null))
-        for (const { pid } of membersOf(host.processes, run, null))
-          if (isOf(run, pid)) signal(pid, 'SIGKILL');
+      for (const run of names) {
+        const dir = new RunDir(runsDir, run);
+        if (dir.startedAt() === null) await bar(dir, run, host.processes);
+      }
       const all: Remains[] = [];
       await sliced(names, (name) => {
         const remains = findRun(runsDir, name, host);
@@ -373,7 +375,7 @@ export function createRunner(options: RunnerOptions): Runner {
       if (one?.phase === 'released') {
         // Its `ended` tells of the kill, though the wrapper has started nothing.
         one.ending = 'killed';
-        await bar(one);
+        await barOwn(one);
       }
       if (one !== undefined) return { ...(await end(one, 'killed', name, graceMs)), started: true };
       // An agent killed in the middle of a ladder leaves what the wrapper's end does not show: it is looked for by its tag.

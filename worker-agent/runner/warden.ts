@@ -1,12 +1,12 @@
 import { join, resolve } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { durationMs } from '#core/model/duration.ts';
 import type { RunId } from '#core/model/ids.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
+import { bar } from './bar.ts';
 import { findCgroups } from './cgroup.ts';
 import { isDiskFull, isShort } from './faults.ts';
 import { climb, type LadderDeps } from './kill-ladder.ts';
-import { createProcesses, isAlive, isOf, isStopped, membersOf, signal } from './processes.ts';
+import { createProcesses } from './processes.ts';
 import { RunDir } from './run-dir.ts';
 import { Wards } from './wards.ts';
 
@@ -37,22 +37,12 @@ export async function standGuard(dir: string, deps: { clock: Clock; pid: number 
   }
 }
 
-/** Ends a wrapper that has not started its command; false: it has. It stands still while its marker is looked at. */
-async function barred(dir: RunDir, run: RunId, { processes }: LadderDeps): Promise<boolean> {
-  const members = membersOf(await processes.list(), run, null).filter(({ pid }) => isOf(run, pid));
-  for (const { pid } of members) signal(pid, 'SIGSTOP');
-  for (const { pid } of members) while (isAlive(pid) && !isStopped(pid)) await turn();
-  const never = dir.startedAt() === null;
-  if (never) for (const { pid } of members) signal(pid, 'SIGKILL');
-  return never;
-}
-
 /** What has not started never will, and is no concern of ours any more; what runs is ended. */
 async function end(runsDir: string, run: RunId, ladder: LadderDeps): Promise<void> {
   const dir = new RunDir(runsDir, run);
   const job = dir.read()?.plan.job;
   if (job === undefined || dir.exit() !== null) return;
-  if (dir.startedAt() === null && (await barred(dir, run, ladder))) return;
+  if (dir.startedAt() === null && (await bar(dir, run, await ladder.processes.list()))) return;
   try {
     if (dir.ending() === null) dir.keepEnding('cut_off');
   } catch (error) {
