@@ -67,7 +67,7 @@ export function newAlert(
   return {
     ...{ job: null, run: null, worker: null, text: '', recoverTo: [], open: true, endedAt: null },
     ...{ by: null, tries: 0, told: [], problem: null, partOf: null },
-    due: known.to.length === 0 ? null : known.at,
+    due: known.at,
     expireAt: known.at + keptMs,
     ...known,
   };

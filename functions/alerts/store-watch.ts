@@ -1,8 +1,9 @@
 import type { NamedChannel } from '#core/cluster/channels.ts';
 import { fleetRecovery } from '#core/decide/alerts/recovery.ts';
 import { type Alert, newAlert } from '#core/model/alert.ts';
-import { KvError, type Op } from '#core/ports/kv.ts';
-import { type DeliverDeps, tell } from './deliver.ts';
+import { KvError } from '#core/ports/kv.ts';
+import type { DeliverDeps } from './deliver.ts';
+import { historyAway } from './history-away.ts';
 
 /** A store that answers again by then was restarted, or has chosen another leader. */
 const patienceMs = 30_000;
@@ -19,8 +20,7 @@ interface Standing {
 }
 
 /**
- * Watches whether the stores answer. Of the store of jobs the outbox tells, to the channels as they were last known. Of History, which
- * holds the outbox, a key in the store of jobs says who tells; where that is away too everybody does.
+ * Watches whether the stores answer. Of the store of jobs the outbox tells, to the channels as they were last known.
  */
 export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) {
   const { kv, layout, history, clock } = deps;
@@ -43,6 +43,8 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     history: { since: null, told: false },
   };
 
+  const away = historyAway(deps, channels);
+
   const toldOf = () => channels().filter(({ on }) => on.includes('store_away'));
 
   function alertOf(store: keyof typeof pings, error: unknown): Alert {
@@ -60,13 +62,14 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     });
   }
 
-  async function kvGone(why: unknown): Promise<void> {
+  async function kvGone(why: unknown): Promise<boolean> {
     const known = await history.openAlerts({ abouts: ['store:kv'] });
     const alert = alertOf('kv', why);
     if (known.length === 0 && alert.to.length > 0) await history.addAlerts([alert]);
+    return true;
   }
 
-  async function kvBack(): Promise<void> {
+  async function kvBack(): Promise<boolean> {
     const { over, withdrawn, notice } = fleetRecovery(
       await history.openAlerts({ abouts: ['store:kv'] }),
       clock.now(),
@@ -74,49 +77,17 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     await history.addAlerts(notice === null ? [] : [notice]);
     await history.endAlerts(withdrawn, clock.now(), true);
     await history.endAlerts(over, clock.now(), false);
+    return true;
   }
 
-  async function directly(alert: Alert): Promise<void> {
-    const failed: string[] = [];
-    for (const channel of toldOf())
-      if ((await tell(deps, channel, [alert])) !== null) failed.push(channel.name);
-    if (failed.length > 0) throw new Error(`nobody could be told by ${failed.join(', ')}`);
+  /** What is left to tell is told at a next look. */
+  function historyGone(why: unknown): Promise<boolean> {
+    return away.gone(alertOf('history', why));
   }
 
-  async function historyGone(why: unknown): Promise<void> {
-    if (toldOf().length === 0) return;
-    const alert = alertOf('history', why);
-    const key = layout.alert('history');
-    const value = JSON.stringify({ id: alert.id, at: alert.at });
-    const mine = await kv
-      .txn({
-        compare: [{ key, target: 'create', op: '=', revision: '0' }],
-        then: [{ type: 'put', key, value }],
-      })
-      // Away too, or not ours to write: better told twice than not at all.
-      .catch(() => ({ succeeded: true }));
-    if (!mine.succeeded) return;
-    // Untold, it is anybody's again.
-    await directly(alert).catch((error: unknown) => keepUntold({ type: 'delete', key }, error));
-  }
-
-  async function keepUntold(op: Op, error: unknown): Promise<never> {
-    await kv.txn({ compare: [], then: [op] });
-    throw error;
-  }
-
-  async function historyBack(): Promise<void> {
-    const key = layout.alert('history');
-    const gone = await kv.txn({
-      compare: [{ key, target: 'create', op: '>', revision: '0' }],
-      then: [{ type: 'delete', key }],
-    });
-    if (!gone.succeeded) return;
+  function historyBack(): Promise<boolean> {
     const alert = alertOf('history', '');
-    await directly({
-      ...alert,
-      ...{ id: `recovered~${alert.id}`, kind: 'recovered', title: 'the history answers again', text: '' },
-    }).catch((error: unknown) => keepUntold({ type: 'put', key, value: '{}' }, error));
+    return away.back({ ...alert, kind: 'recovered', title: 'the history answers again', text: '' });
   }
 
   async function look(store: keyof typeof pings): Promise<void> {
@@ -124,15 +95,13 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
     const why = await answered(pings[store]);
     if (why === null) {
       if (one.since === null && one.told) return;
-      await sayings[store].back();
-      standing[store] = { since: null, told: true };
+      standing[store] = { since: null, told: await sayings[store].back() };
       return;
     }
     if (one.since === null) standing[store] = { since: clock.boot(), told: false };
     const { since, told } = standing[store];
     if (told || clock.boot() - (since ?? 0) < patienceMs) return;
-    await sayings[store].gone(why);
-    standing[store] = { since, told: true };
+    standing[store] = { since, told: await sayings[store].gone(why) };
   }
 
   /** Null: it answered; else what is wrong. */

@@ -102,6 +102,22 @@ describe('an alert', () => {
     assert.deepEqual([last.partOf, last.open, first.open], [first.id, false, true]);
   });
 
+  it('of which nobody is told but its end stands once, however often it comes up', async () => {
+    await webhook();
+    await saved('a', { notify: [{ on: ['recovered'], to: ['hook'] }] });
+    for (const at of [-4, -3, -2]) {
+      await ended(at, 'failed');
+      await turn();
+    }
+    assert.equal((await alerts('?open=true')).length, 1);
+    await ended(-1, 'succeeded');
+    await turn();
+    assert.deepEqual(
+      bodies().map(({ subject }) => subject),
+      ['default/a is well again'],
+    );
+  });
+
   it('is signed over time and body', async () => {
     await webhook();
     await email();
@@ -275,13 +291,16 @@ describe('a store that does not answer', () => {
   /** What was posted. Nothing here takes real time, so that none of it is late by the virtual clock. */
   let posted: string[] = [];
   let answer = 204;
-  const post = async (_: unknown, how?: RequestInit) => {
+  let deaf = '';
+  const post = async (url: unknown, how?: RequestInit) => {
+    if (url === deaf) return new Response(null, { status: 500 });
     posted.push(JSON.parse(String(how?.body)).subject);
     return new Response(null, { status: answer });
   };
   beforeEach(() => {
     posted = [];
     answer = 204;
+    deaf = '';
   });
   /** Two servers that watch, of which each may have lost a store. */
   async function watching(
@@ -336,6 +355,41 @@ describe('a store that does not answer', () => {
       posted = [];
       await clock.advance(120_000);
       assert.deepEqual(posted, []);
+    });
+  });
+
+  it('is told of once to who hears of it, though another channel is deaf until later', async () => {
+    await webhook({ on: ['store_away'] });
+    deaf = `${hook.url}/deaf`;
+    await channel('deaf', { type: 'webhook', url: deaf, on: ['store_away'] });
+    const lost = { history: true };
+    await watching(lost, async () => {
+      await clock.advance(600_000);
+      assert.deepEqual(posted, ['the history does not answer']);
+      deaf = '';
+      await clock.advance(20_000);
+      assert.deepEqual(posted, ['the history does not answer', 'the history does not answer']);
+      posted = [];
+      lost.history = false;
+      await clock.advance(60_000);
+      assert.deepEqual(posted, ['the history answers again', 'the history answers again']);
+    });
+  });
+
+  it('is not told of in quiet hours: but when they end, if it still is away', async () => {
+    const time = (ms: number) => new Date(clock.now() + ms).toISOString().slice(11, 16);
+    const quiet = { from: time(-60_000), to: time(600_000) };
+    await webhook({ on: ['store_away'], quiet });
+    const lost = { history: true };
+    await watching(lost, async () => {
+      await clock.advance(120_000);
+      lost.history = false;
+      await clock.advance(60_000);
+      lost.history = true;
+      await clock.advance(300_000);
+      assert.deepEqual(posted, []);
+      await clock.advance(180_000);
+      assert.deepEqual(posted, ['the history does not answer']);
     });
   });
 

@@ -478,7 +478,7 @@ export function historySuite(
       'go to one taker at a time, longest due first, and to another when that one is through or late',
       async (history) => {
         await history.addAlerts([3, 1, 2].map((at) => alert(`a${at}`, at)));
-        await history.addAlerts([alert('later', 99_999), alert('nobody', 1, { to: [] })]);
+        await history.addAlerts([alert('later', 99_999), alert('nobody', 1, { due: null })]);
         assert.deepEqual(idsOf(await claim(history, 'x', 2, 1)), ['a1']);
         assert.deepEqual(await claim(history, 'y', 10), [], 'somebody else delivers');
         assert.deepEqual(idsOf(await claim(history, 'x', 10)).sort(), ['a2', 'a3']);

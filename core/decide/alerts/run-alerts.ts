@@ -63,7 +63,7 @@ function alertOf(job: Job, run: Run, kind: JobNotice, at = run.endedAt ?? run.in
     ...{ kind, about: `${id}${who}`, job: id, run: run.id, worker: run.worker, to, recoverTo },
     at,
     // By a clock that has stepped it may have ended an hour from now; somebody is to be told at once.
-    due: to.length === 0 ? null : Math.min(at, run.plannedAt ?? at),
+    due: Math.min(at, run.plannedAt ?? at),
     title: titleOf(job, run, kind),
     text: textOf(job, run),
   });

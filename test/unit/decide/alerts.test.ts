@@ -94,7 +94,7 @@ describe("a job's rules", () => {
   });
   it('are kept where nobody is told of the failure, but of the recovery', () => {
     const [one] = alertsOfRun(job({ notify: [{ on: ['recovered'], to: ['mail'] }] }), run());
-    assert.deepEqual([one?.to, one?.recoverTo, one?.due], [[], ['mail'], null]);
+    assert.deepEqual([one?.to, one?.recoverTo], [[], ['mail']]);
   });
   it('call a run late once, whether it lives or has ended, and whichever attempt it is', () => {
     const living = run({ state: 'claimed', startedAt: null, claimedAt: t, endedAt: null });
@@ -287,6 +287,18 @@ describe('a delivery', () => {
     assert.deepEqual(
       made.settle(good).map(({ partOf }) => partOf),
       ['a1', null, 'a1'],
+    );
+  });
+  it('of what nobody is to be told of counts what comes up again as part of the first', () => {
+    const [one, again] = [alert('one', { to: [] }), alert('again', { to: [], at: t + 1 })];
+    assert.deepEqual(messages(plan([one, again])), []);
+    const settled = plan([one, again]).settle(good);
+    assert.deepEqual(
+      settled.map(({ due, partOf }) => [due, partOf]),
+      [
+        [null, null],
+        [null, 'one'],
+      ],
     );
   });
   it('of a backlog that is over already is one alert too, and another time is another', () => {
