@@ -64,19 +64,17 @@ export function storeWatch(deps: Deps, channels: () => readonly NamedChannel[]) 
 
   async function kvGone(why: unknown): Promise<boolean> {
     const known = await history.openAlerts({ abouts: ['store:kv'] });
-    const alert = alertOf('kv', why);
+    const alert = { ...alertOf('kv', why), due: await history.now() };
     if (known.length === 0 && alert.to.length > 0) await history.addAlerts([alert]);
     return true;
   }
 
   async function kvBack(): Promise<boolean> {
-    const { over, withdrawn, notice } = fleetRecovery(
-      await history.openAlerts({ abouts: ['store:kv'] }),
-      clock.now(),
-    );
+    const [open, now] = await Promise.all([history.openAlerts({ abouts: ['store:kv'] }), history.now()]);
+    const { over, withdrawn, notice } = fleetRecovery(open, now);
     await history.addAlerts(notice === null ? [] : [notice]);
-    await history.endAlerts(withdrawn, clock.now(), true);
-    await history.endAlerts(over, clock.now(), false);
+    await history.endAlerts(withdrawn, now, true);
+    await history.endAlerts(over, now, false);
     return true;
   }
 

@@ -8,7 +8,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import type { Run } from '#core/model/run.ts';
 import type { DeliverDeps } from './deliver.ts';
 
-type TakeBackDeps = Pick<DeliverDeps, 'kv' | 'layout' | 'history' | 'clock'>;
+type TakeBackDeps = Pick<DeliverDeps, 'kv' | 'layout' | 'history'>;
 
 /** So many alerts are looked at in one go; where more stand, the next look goes on behind them. */
 const pageAlerts = 500;
@@ -21,15 +21,14 @@ export const isOfFleet = ({ kind }: Pick<Alert, 'kind'>): boolean =>
  * beginning. Two at once say the same: the notice goes into the outbox before the alerts are ended, and its id is theirs.
  */
 export async function takeBack(deps: TakeBackDeps, after: string): Promise<string> {
-  const { history, clock } = deps;
+  const { history } = deps;
   const page = await history.openAlerts({ after, limit: pageAlerts });
   const next = page.length < pageAlerts ? '' : (page.at(-1)?.about ?? '');
   const abouts = [...new Set(page.filter((one) => !isOfFleet(one)).map(({ about }) => about))];
   if (abouts.length === 0) return next;
   // Once more, each as a whole: the page may have cut the last one in two.
   const open = (await history.openAlerts({ abouts })).filter((one) => !isOfFleet(one));
-  const [jobs, last] = await Promise.all([jobsOf(deps, open), lastRuns(deps, open)]);
-  const now = clock.now();
+  const [jobs, last, now] = await Promise.all([jobsOf(deps, open), lastRuns(deps, open), history.now()]);
   const recoveries = [...Map.groupBy(open, ({ about }) => about)].flatMap(([about, alerts]) => {
     const job = jobs.get(alerts[0]?.job ?? '');
     return job === undefined ? [] : [jobRecovery(alerts, job, last.get(about) ?? null, now)];

@@ -118,6 +118,29 @@ describe('an alert', () => {
     );
   });
 
+  it('goes out at once, and its end too, from a watchdog whose clock is an hour ahead', async () => {
+    await webhook({ on: ['worker_dead'] });
+    await email();
+    await saved();
+    await ended(-2, 'failed');
+    const beat = { running: 0, revision: '1', cpu: 0, memory: 0, clockSkewMs: 0 };
+    await api.history.saveLoad({ ...beat, id: 'w2', at: clock.now() - 60_000, left: false });
+    clock.step(3_600_000);
+    const history = new Proxy(api.history, {
+      get: (held, name) =>
+        name === 'now' ? () => Promise.resolve(clock.now() - 3_600_000) : Reflect.get(held, name),
+    });
+    const look = () => watchOnce({ ...watchers(), history }, []);
+    await look();
+    assert.deepEqual(
+      bodies()[0].alerts.map(({ kind }: Alert) => kind),
+      ['failed', 'worker_dead'],
+    );
+    await ended(-61, 'succeeded');
+    await look();
+    assert.equal(bodies()[1].subject, 'default/a is well again');
+  });
+
   it('is signed over time and body', async () => {
     await webhook();
     await email();

@@ -73,6 +73,19 @@ describe('the watchdog', () => {
     assert.equal(api.told.filter(({ type }) => type === 'watchdog.overdue').length, 2);
   });
 
+  it('finds nothing wrong where only its own clock is: it is an hour ahead of the history', async () => {
+    await save('fine');
+    await api.registered('w1');
+    await decide('fine');
+    clock.step(3_600_000);
+    const reference = () => Promise.resolve(clock.now() - 3_600_000);
+    const history = new Proxy(api.history, {
+      get: (held, name) => (name === 'now' ? reference : Reflect.get(held, name)),
+    });
+    const seen = await watch({ ...api, history }, []);
+    assert.deepEqual([seen.overdue, seen.at], [[], await reference()]);
+  });
+
   it('sees more jobs than fit in a page, and goes on when History is away', async () => {
     const jobs = Array.from({ length: 1_100 }, (_, i) => ({
       group: 'many',
