@@ -403,6 +403,30 @@ export function historySuite(
         assert.deepEqual(await history.search({ ...query, name: 'none' }), { lines: [], complete: true });
       },
     );
+    promise(
+      'are searched as far as lines go that have no end, and give no more than can be sent',
+      async (history) => {
+        const [endless, many] = [run(1, { name: 'endless' }), run(1, { name: 'many' })];
+        await history.saveRuns([endless, many]);
+        const pieces = ['x'.repeat(65_533), 'needle', 'ä'.repeat(50_000), 'needle\n'];
+        let offset = 0;
+        const chunks = pieces.map((text, seq) => {
+          const piece = chunk(endless.id, seq, offset, text);
+          offset += piece.data.length;
+          return piece;
+        });
+        const long = `needle ${'y'.repeat(4_000)}\n`.repeat(16);
+        for (let seq = 0; seq < 20; seq++) chunks.push(chunk(many.id, seq, seq * long.length, long));
+        await history.saveLogs(chunks);
+        const query = { group: 'default', text: 'needle', since: 0, maxBytes: 16_000_000, limit: 500 };
+        const found = await history.search({ ...query, name: 'endless' });
+        assert.deepEqual([found.lines.length, found.complete], [2, true]);
+        const much = await history.search({ ...query, name: 'many' });
+        assert.equal(much.complete, false);
+        assert.ok(JSON.stringify(much.lines).length < 700_000);
+        assert.ok(much.lines.length > 100);
+      },
+    );
   });
 
   describe(`History ${name}: sums`, () => {

@@ -32,7 +32,7 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', accept },
       ...(body === null ? {} : { body: JSON.stringify(body) }),
     });
-    assert.ok(response.ok, `${method} ${path}: ${response.status}`);
+    if (!response.ok) assert.fail(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response;
   };
   // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.

@@ -5,7 +5,7 @@ export interface Line {
   at: number;
 }
 
-/** A longer line is taken for several: what has no newline must not be gathered without end. */
+/** A longer line is taken for several, which overlap: what has no newline must not be gathered without end. */
 const lineMaxBytes = 65_536;
 const newline = 10;
 
@@ -15,6 +15,12 @@ export class LineSplitter {
   /** Where `#rest` began. */
   #start = 0;
   #at = 0;
+  readonly #overlap: number;
+
+  /** `overlapBytes`: of less than this nothing is torn where a line is taken for several. */
+  constructor(overlapBytes: number) {
+    this.#overlap = overlapBytes;
+  }
 
   *push({ offset, at, data }: { offset: number; at: number; data: Uint8Array }): Generator<Line> {
     if (offset !== this.#start + this.#rest.length) {
@@ -28,8 +34,9 @@ export class LineSplitter {
       whole = whole.subarray(end + 1);
     }
     while (whole.length > lineMaxBytes) {
-      yield this.#take(whole.subarray(0, lineMaxBytes), lineMaxBytes);
-      whole = whole.subarray(lineMaxBytes);
+      const step = lineMaxBytes - this.#overlap;
+      yield this.#take(whole.subarray(0, lineMaxBytes), step);
+      whole = whole.subarray(step);
     }
     this.#rest = whole;
   }

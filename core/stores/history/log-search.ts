@@ -6,6 +6,8 @@ import { type Line, LineSplitter } from './line-splitter.ts';
 const sliceBytes = 1_048_576;
 /** Of a line found, this much is told. */
 const shownChars = 4_096;
+/** And of all together: of control characters an answer has seven times as many bytes, and Lambda lets 6 MB through. */
+const allShownChars = 524_288;
 
 type Search = Parameters<History['search']>[0];
 type Found = Awaited<ReturnType<History['search']>>;
@@ -27,15 +29,20 @@ export async function searchLogs(
   const lines: Found['lines'] = [];
   let left = maxBytes;
   let untilTurn = sliceBytes;
+  let charsLeft = allShownChars;
+  // A byte less than what is looked for: so it is whole in one of two parts of a line, and never in both.
+  const overlap = Buffer.byteLength(text) - 1;
 
   /** False when it has to end early. */
   const searchRun = async (run: RunId): Promise<boolean> => {
-    const splitter = new LineSplitter();
+    const splitter = new LineSplitter(overlap);
     const look = (found: Iterable<Line>): boolean => {
       for (const { line, at, offset } of found) {
         if (!line.includes(text)) continue;
-        if (lines.length >= limit) return false;
-        lines.push({ run, at, offset, line: line.slice(0, shownChars) });
+        const shown = line.slice(0, shownChars);
+        charsLeft -= shown.length;
+        if (lines.length >= limit || charsLeft < 0) return false;
+        lines.push({ run, at, offset, line: shown });
       }
       return true;
     };
