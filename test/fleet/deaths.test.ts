@@ -107,7 +107,7 @@ it('an agent that is killed at each of its steps in turn loses no instant, recor
     const planned = [
       ...shuffled(plan, chance).slice(0, effort(12, plan.length)),
       ...others
-        .slice(0, effort(4, 40))
+        .slice(0, effort(4, 12))
         .map((step): [string, number] => [step, chance.between(1, Math.min(2, seen.get(step) ?? 1))]),
     ];
     let reached = 0;
