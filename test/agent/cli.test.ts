@@ -184,6 +184,16 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     assert.equal((await cli(['channel', 'test', 'nope'])).code, 1);
   });
 
+  it('finds lines in the logs of a job, and says of a job that is not there that it is not', async () => {
+    const jobs = 'jobs: [{name: says, command: "echo hay; echo a needle here"}]';
+    await cli(['apply', '-'], { input: jobs });
+    assert.equal((await cli(['run', 'says', '--follow'])).code, 0);
+    assert.match((await cli(['search', 'says', 'needle'])).out, /^default~says~\S+ +a needle here$/m);
+    const none = await cli(['search', 'says', 'nothing of that kind']);
+    assert.deepEqual([none.code, none.out], [0, '']);
+    assert.equal((await cli(['search', 'nope', 'x'])).code, 1);
+  });
+
   it('makes a token and prints it alone; its role binds', async () => {
     const { out } = await cli(['token', 'create', 'eyes', '--role', 'viewer']);
     assert.match(out, /^cf_\w+_\S{43}\n$/);

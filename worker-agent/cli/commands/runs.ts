@@ -1,11 +1,16 @@
+import type * as v from 'valibot';
+import { asTerminal } from '#core/model/as-terminal.ts';
 import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
+import type { Found as FoundAnswer } from '#functions/answers.ts';
 import { type Command, type Context, jsonFlag, show } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
 import { plain, table } from '../terminal.ts';
 import { type Jobs, type Run, stateText, timeText, tookText } from '../views.ts';
 import { jobPath } from './jobs.ts';
+
+type Found = v.InferOutput<typeof FoundAnswer>;
 
 const isRun = (text: string) => text.includes('~');
 
@@ -94,6 +99,31 @@ export const runCommands: readonly Command[] = [
       }
       await writeLog(context, run);
       return 0;
+    },
+  },
+  {
+    ...{ name: 'search', part: 'Runs', words: 'JOB TEXT', count: [2, 2] },
+    summary: "Find lines in a job's logs, newest run first",
+    example: "cronfleet search backup 'No space left' --days 30",
+    flags: { days: { value: 'N', help: 'in runs of the last N days (7)' }, ...jsonFlag },
+    async run(context) {
+      const [job = '', text = ''] = context.args;
+      const query = { text, days: context.text('days') ?? '7' };
+      const found = (await context.api().get(`${jobPath(job)}/search`, query)) as Found;
+      if (!found.complete)
+        context.terminal.note('there is more than was read: fewer --days, or another text');
+      if (found.lines.length === 0 && !context.has('json')) {
+        // Logs outlive their job; where nothing is found, the job itself may be what is not there.
+        await context.api().get(jobPath(job));
+        context.terminal.note('no line is like that');
+        return 0;
+      }
+      return show<Found>(context, found, ({ lines }) =>
+        table(
+          ['RUN', 'LINE'],
+          lines.map(({ run, line }) => [run, plain(asTerminal(line))]),
+        ),
+      );
     },
   },
   {
