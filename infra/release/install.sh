@@ -58,9 +58,16 @@ units=$root/etc/systemd/system
 drop=$units/$name.service.d
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "has to run as root (sudo), or with --root DIR"
 [ -z "$root" ] || start=no
+[ "$part" = agent ] || [ -z "$mode" ] || fail "$mode: is for an agent, and this is the $part"
 # Only a system that systemd runs can be told anything: a container may have the program and no systemd.
 managed=no
 [ -n "$root" ] || [ ! -d /run/systemd/system ] || managed=yes
+
+# What was begun and not ended is not left, on a disk that may be full.
+unfinished() {
+  rm -rf -- "$home"/.[!.]*.new "$home"/.[!.]*.old
+  rm -f -- "$etc"/.[!.]*.new "$etc"/credentials/.[!.]*.new
+}
 
 # A link that changes at once: whoever starts meanwhile gets the old version or the new one.
 point() {
@@ -78,7 +85,9 @@ restart() {
   # One that was running as well as one that gives up and tries again.
   if [ -s /etc/cronfleet/credentials/kv ] || grep -q -e '^kv:' -e '^ssm:' "/etc/cronfleet/$part.yaml"; then
     systemctl enable --quiet "$name"
-    systemctl restart "$name" || fail "$name $(readlink "$home/current") did not get to work: journalctl -u $name -n 50 says why; $home/current/install.sh --rollback goes back"
+    back=''
+    [ ! -L "$home/previous" ] || back="; $home/current/install.sh --rollback goes back"
+    systemctl restart "$name" || fail "$name $(readlink "$home/current") did not get to work: journalctl -u $name -n 50 says why$back"
     echo "$name $(readlink "$home/current") is at work"
   else
     echo "fill in /etc/cronfleet/credentials/kv and .../history, or ssm in /etc/cronfleet/$part.yaml, then: systemctl enable --now $name"
@@ -87,11 +96,11 @@ restart() {
 
 if [ "$rollback" = yes ]; then
   [ -L "$home/previous" ] || fail "$home/previous: there is no version to go back to"
-  was=$(readlink "$home/current")
+  was=$(readlink "$home/current" || true)
   back=$(readlink "$home/previous")
   [ -d "$home/$back" ] || fail "$home/$back: is gone"
   point current "$back"
-  point previous "$was"
+  [ -z "$was" ] || point previous "$was"
   cp -- "$home/$back/$name.service" "$units/$name.service"
   echo "$name: back from $was to $back"
   restart
@@ -101,11 +110,15 @@ fi
 # The program: complete under another name first, so that a full disk leaves what was there.
 was=$(readlink "$home/current" 2>/dev/null || true)
 mkdir -p -- "$home"
+unfinished
+trap unfinished EXIT
 if [ "$here" != "$home/$version" ] && ! diff -rq -- "$here" "$home/$version" >/dev/null 2>&1; then
-  rm -rf -- "$home/.$version.new" "$home/.$version.old"
   cp -R -- "$here" "$home/.$version.new"
   chmod -R u=rwX,go=rX -- "$home/.$version.new"
   [ "$(id -u)" != 0 ] || chown -R 0:0 -- "$home/.$version.new"
+  # Of another kind of machine, or for a newer C library: said before anything at work is touched.
+  [ -n "$root" ] || [ ! -e "$home/.$version.new/bin/node" ] || said=$("$home/.$version.new/bin/cronfleet" --version 2>&1) ||
+    fail "$name $version does not run on this host, so nothing was changed: $said"
   [ ! -e "$home/$version" ] || mv -- "$home/$version" "$home/.$version.old"
   mv -- "$home/.$version.new" "$home/$version"
   rm -rf -- "$home/.$version.old"
@@ -129,8 +142,9 @@ ln -sfn -- "/opt/$name/current/bin/cronfleet" "$root/usr/local/bin/cronfleet"
 mkdir -p -- "$etc"
 mkdir -p -m 0700 -- "$etc/credentials"
 if [ ! -e "$etc/$part.yaml" ]; then
-  cp -- "$here/$part.yaml" "$etc/$part.yaml"
-  chmod 0644 "$etc/$part.yaml"
+  cp -- "$here/$part.yaml" "$etc/.$part.yaml.new"
+  chmod 0644 "$etc/.$part.yaml.new"
+  mv -- "$etc/.$part.yaml.new" "$etc/$part.yaml"
 fi
 if [ -n "${CRONFLEET_SSM:-}" ]; then
   {
@@ -141,7 +155,10 @@ if [ -n "${CRONFLEET_SSM:-}" ]; then
 fi
 credential() {
   umask 077
-  if [ -n "$2" ]; then printf '%s\n' "$2" >"$etc/credentials/$1"; fi
+  if [ -n "$2" ]; then
+    printf '%s\n' "$2" >"$etc/credentials/.$1.new"
+    mv -- "$etc/credentials/.$1.new" "$etc/credentials/$1"
+  fi
   [ -e "$etc/credentials/$1" ] || : >"$etc/credentials/$1"
   umask 022
 }

@@ -153,6 +153,18 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
       assert.ok(JSON.parse((await cli([...args, '--json'])).out), args.join(' '));
   });
 
+  it('looks at everything else where settings are wrong, and names each mistake', async () => {
+    const env = { CRONFLEET_HISTORY: 'mongodb:/x', CRONFLEET_CAPACITY: '-1' };
+    const { code, out } = await cli(['doctor', '--json'], { env });
+    const found: { level: string; what: string }[] = JSON.parse(out);
+    assert.equal(code, 1);
+    assert.deepEqual(
+      found.filter(({ level }) => level === 'bad').map(({ what }) => what.split(':')[0]),
+      ['CRONFLEET_HISTORY', 'CRONFLEET_CAPACITY'],
+    );
+    assert.ok(found.some(({ what }) => what === '/bin/sh is there'));
+  });
+
   it('pauses and resumes, and says so', async () => {
     assert.match((await cli(['pause', 'three', '--reason', 'x'])).out, /three is paused/);
     assert.match((await cli(['ls'])).out, /three .*paused by local/);

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import {
   globSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -20,6 +25,7 @@ import { oidcNames } from '#core/cluster/oidc-settings.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { release } from './releases.ts';
 
+const noRoot = process.getuid?.() === 0 ? false : 'needs root, for a disk of its own';
 const folder = mkdtempSync(join(tmpdir(), 'install-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -140,6 +146,96 @@ describe('the installer, in an empty root', { timeout: 120_000 }, () => {
     const unknown = install(at('1.0.0'), empty, ['--frobnicate']);
     assert.equal(unknown.code, 2);
     assert.deepEqual(contentsOf(empty), {});
+  });
+
+  it('goes back where the present version is gone, and refuses for a server what is for agents', () => {
+    const broken = join(folder, 'broken');
+    for (const version of ['1.0.0', '1.1.0']) install(at(version), broken);
+    rmSync(join(broken, 'opt/cronfleet-agent/current'));
+    const back = install(join(broken, 'opt/cronfleet-agent/1.1.0'), broken, ['--rollback']);
+    assert.equal(back.code, 0, back.text);
+    assert.equal(readlinkSync(join(broken, 'opt/cronfleet-agent/current')), '1.0.0');
+    const strict = install(at('server'), join(folder, 'other'), ['--strict']);
+    assert.equal(strict.code, 1);
+    assert.match(strict.text, /--strict: is for an agent/);
+  });
+
+  it('installs from and into folders with blanks and quotes in their names', () => {
+    const odd = join(folder, "a folder's $HOME");
+    mkdirSync(odd);
+    renameSync(at('1.2.0'), join(odd, 'new agent'));
+    const { code, text } = install(join(odd, 'new agent'), join(odd, 'the root'));
+    renameSync(join(odd, 'new agent'), at('1.2.0'));
+    assert.equal(code, 0, text);
+    const program = join(odd, 'the root/opt/cronfleet-agent/current/bin/cronfleet');
+    assert.equal(spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout, '1.2.0\n');
+  });
+
+  it('leaves a disk that is full as it was, and ends what it began once there is room', {
+    skip: noRoot,
+  }, () => {
+    // A disk of its own, in a mount namespace; what is to be seen afterwards is said by the script.
+    const script = `set -eu
+      mount -t tmpfs -o size=$1 disk "$2" && cd "$2"
+      "$3/install.sh" --root "$2" >/dev/null
+      printf 'ssm: /mine\\n' >etc/cronfleet/agent.yaml
+      rm etc/cronfleet/credentials/history && CRONFLEET_KV=etcd://old:1 "$3/install.sh" --root "$2" >/dev/null
+      head -c 100000000 /dev/zero >filler 2>/dev/null || true
+      if "$4/install.sh" --root "$2" 2>/dev/null; then echo no room was needed; fi
+      if CRONFLEET_KV=etcd://new:1 "$3/install.sh" --root "$2" 2>/dev/null; then echo no room was needed; fi
+      ls -A opt/cronfleet-agent etc/cronfleet etc/cronfleet/credentials
+      cat etc/cronfleet/credentials/kv etc/cronfleet/agent.yaml
+      rm filler && "$4/install.sh" --root "$2"`;
+    const disk = join(folder, 'disk');
+    mkdirSync(disk);
+    const { status, stdout, stderr } = spawnSync(
+      'unshare',
+      ['-m', 'sh', '-c', script, 'sh', '24m', disk, at('1.0.0'), at('1.1.0')],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stdout + stderr);
+    assert.deepEqual(stdout.trim().split('\n'), [
+      ...['etc/cronfleet:', 'agent.yaml', 'credentials', ''],
+      ...['etc/cronfleet/credentials:', 'history', 'kv', ''],
+      ...['opt/cronfleet-agent:', '1.0.0', 'current', 'etcd://old:1', 'ssm: /mine'],
+      `cronfleet-agent 1.1.0 is in ${join(disk, 'opt/cronfleet-agent/current')} (before: 1.0.0)`,
+    ]);
+  });
+
+  it('trusts whom the host trusts', async () => {
+    const [key, cert] = [join(folder, 'tls.key'), join(folder, 'tls.pem')];
+    const own = ['-newkey', 'rsa:2048', '-nodes', '-days', '3', '-subj', '/CN=own', '-addext'];
+    const files = ['-keyout', key, '-out', cert];
+    const made = spawnSync('openssl', ['req', '-x509', ...own, 'subjectAltName=DNS:localhost', ...files]);
+    assert.equal(made.status, 0, String(made.stderr));
+    const server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (_, response) =>
+      response.end('{"items": [], "next": null}'),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const env = {
+      ...{ PATH: process.env.PATH, CRONFLEET_TOKEN: 'cf_a_b', CRONFLEET_DATA: folder },
+      CRONFLEET_URL: `https://localhost:${(server.address() as AddressInfo).port}`,
+    };
+    const ask = async (more: object) => {
+      const child = spawn(join(at('1.2.0'), 'bin/cronfleet'), ['ls'], { env: { ...env, ...more } });
+      let text = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (piece) => {
+          text += piece;
+        });
+      const [code] = await once(child, 'close');
+      return { code, text };
+    };
+    try {
+      const stranger = await ask({});
+      assert.equal(stranger.code, 3);
+      assert.match(stranger.text, /certificate that is refused.*have this machine trust/);
+      // As update-ca-certificates would have put it there.
+      const known = await ask({ SSL_CERT_FILE: cert });
+      assert.equal(known.code, 0, known.text);
+    } finally {
+      server.close();
+    }
   });
 
   it('writes into the settings where in Parameter Store the rest stands, once', () => {

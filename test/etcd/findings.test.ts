@@ -120,3 +120,19 @@ describe('Findings of an etcd that is too old', () => {
     old.close();
   });
 });
+
+describe('Findings of an etcd that takes its time', () => {
+  for (const [what, delays, expected] of [
+    ['say so', [0, 300], true],
+    ['are none of one that is slow to be reached, and then is not', [300], false],
+  ] as const)
+    it(what, async () => {
+      const slow = await fakeEtcd({ version: '3.7.3' }, delays);
+      const found = await findings(slow.endpoint);
+      slow.close();
+      assert.equal(
+        found.some(({ code }) => code === 'etcd_slow'),
+        expected,
+      );
+    });
+});

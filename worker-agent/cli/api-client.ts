@@ -36,9 +36,7 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
         headers: { ...init.headers, authorization: `Bearer ${token}` },
       });
     } catch (error) {
-      throw new Unreachable(
-        `${url} does not answer (${whyOf(error)}). Is it running? Start it with: cronfleet up (npm start)`,
-      );
+      throw new Unreachable(unanswered(url, error));
     }
     if (good(response)) return response;
     throw refusalOf(url, response.status, await response.text());
@@ -90,12 +88,46 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
   return api;
 }
 
+/** What OpenSSL and Node refuse a certificate for, and what may be done about it. */
+const refusedCertificates: Record<string, string> = {
+  CERT_HAS_EXPIRED: 'have it renewed, and nginx reloaded',
+  CERT_NOT_YET_VALID: "is this machine's clock right?",
+  ERR_TLS_CERT_ALTNAME_INVALID: 'ask for the server by a name that the certificate has',
+  ...Object.fromEntries(
+    [
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'SELF_SIGNED_CERT_IN_CHAIN',
+      'UNABLE_TO_GET_ISSUER_CERT',
+      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    ].map((code) => [
+      code,
+      'have this machine trust the authority that made it (update-ca-certificates, or NODE_EXTRA_CA_CERTS=FILE), and nginx send the whole chain',
+    ]),
+  ),
+};
+
+/** Why a request got no answer, and what to do about it. */
+function unanswered(url: string, error: unknown): string {
+  const { code, message } = causeOf(error);
+  const advice = refusedCertificates[code ?? ''];
+  if (advice !== undefined) return `${url} shows a certificate that is refused (${message}): ${advice}`;
+  const local = /^https?:\/\/(?:127\.|localhost\b|\[::1\])/.test(url);
+  return `${url} does not answer (${message}). ${
+    local
+      ? 'Is it running? Start it with: cronfleet up (npm start)'
+      : 'Is this the right URL, is it running, does a firewall stand between?'
+  }`;
+}
+
 /** undici says only `fetch failed`; its cause says why. */
-function whyOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+function causeOf(error: unknown): { code?: string; message: string } {
+  if (!(error instanceof Error)) return { message: String(error) };
   const { cause } = error;
-  if (cause instanceof AggregateError) return whyOf(cause.errors[0]);
-  return cause instanceof Error ? cause.message || cause.name : error.message;
+  if (cause instanceof AggregateError) return causeOf(cause.errors[0]);
+  if (!(cause instanceof Error)) return { message: error.message };
+  const { code } = cause as NodeJS.ErrnoException;
+  return { ...(code === undefined ? {} : { code }), message: cause.message || cause.name };
 }
 
 function refusalOf(url: string, status: number, text: string): Error {
@@ -111,7 +143,9 @@ function refusalOf(url: string, status: number, text: string): Error {
     return new Unreachable(
       `${url} answered HTTP ${status} and not as cronfleet's API; is this the right URL?`,
     );
-  if (status === 503) return new Unreachable(`${url}: ${detail}; try again in some seconds`);
-  if (status >= 500) return new Unreachable(`${url} failed: ${detail} (${requestId})`);
+  if (status === 503) return new Unreachable(`${url}: ${detail}`);
+  // What stands in front of servers gives no id.
+  const id = typeof requestId === 'string' ? ` (${requestId})` : '';
+  if (status >= 500) return new Unreachable(`${url} failed: ${detail}${id}`);
   return new Refusal(code, detail, { errors: Array.isArray(errors) ? (errors as Mistake[]) : [] });
 }

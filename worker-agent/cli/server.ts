@@ -10,6 +10,9 @@ export interface ServerNames {
   data: string;
 }
 
+/** Neither a flag, a variable nor a folder of `up` names a server. */
+export class NoServerKnown extends Unreachable {}
+
 /**
  * The server that a command asks: what flags or variables name, else what `up` or the local fleet left in its folder. A token from there
  * goes to that server only, whatever URL is named.
@@ -18,7 +21,7 @@ export function findServer({ url, token, data }: ServerNames, fetcher: typeof fe
   const left = readClientFile(data) ?? fleetIn(data) ?? fleetIn(join(data, 'fleet'));
   const where = (url ?? left?.url)?.replace(/\/+$/, '');
   if (where === undefined)
-    throw new Unreachable(
+    throw new NoServerKnown(
       `no server is known: nothing was left in ${data}. Start one with: cronfleet up (npm start), or name one: CRONFLEET_URL and CRONFLEET_TOKEN`,
     );
   if (!/^https?:\/\/[^/]/.test(where))

@@ -6,10 +6,10 @@ import { bad, type Finding, note, ok } from './finding.ts';
 const scarceBytes = 1_000_000_000;
 const setprivPlaces = ['/usr/bin/setpriv', '/bin/setpriv', '/usr/local/bin/setpriv'];
 
-/** What this host gives to a worker, and what the folder of `up` looks like. */
-export function hostFindings(data: string): Finding[] {
+/** What this host gives to a worker, and what the folder of `up` looks like; null: it has none. */
+export function hostFindings(data: string | null): Finding[] {
   return [
-    ...folderFindings(data),
+    ...(data === null ? [] : folderFindings(data)),
     ...platformFindings(),
     cgroupFinding(),
     ...userFindings(),

@@ -2,17 +2,21 @@ import { Refusal } from '#core/model/refusal.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { type Api, Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
+import { NoServerKnown } from '../server.ts';
 import { version } from '../shipped.ts';
 import { certificateFinding } from './certificate-finding.ts';
-import { bad, type Finding, ok } from './finding.ts';
+import { bad, type Finding, note, ok } from './finding.ts';
 import { fleetFindings } from './fleet-findings.ts';
 import { type Worker, workerFindings } from './worker-findings.ts';
 
 /** A server that takes connections and says nothing is as good as none. */
 const patienceMs = 15_000;
 
-/** What the server says of itself, its workers and its clock. */
-export async function serverFindings({ api, now }: Context): Promise<Finding[]> {
+/** What the server says of itself, its workers and its clock. `fleet`: this host has settings of a fleet's daemon, so it need not know a server. */
+export async function serverFindings(
+  { api, now }: Pick<Context, 'api' | 'now'>,
+  { fleet }: { fleet: boolean },
+): Promise<Finding[]> {
   const found: Finding[] = [];
   try {
     const server = api();
@@ -46,6 +50,13 @@ export async function serverFindings({ api, now }: Context): Promise<Finding[]> 
     found.push(...(await fleetFindings(server)));
     return found;
   } catch (error) {
+    if (error instanceof NoServerKnown && fleet)
+      return [
+        note(
+          'no server is named, so only what can be seen from this host is looked at',
+          'CRONFLEET_URL and CRONFLEET_TOKEN name one',
+        ),
+      ];
     if (error instanceof Unreachable) return [...found, bad(error.message)];
     if (error instanceof Refusal)
       return [...found, bad(error.message, 'the token can be another one: --token, CRONFLEET_TOKEN')];
@@ -61,6 +72,13 @@ async function signInFinding(server: Api): Promise<Finding[]> {
   } catch (error) {
     // A server of before has no such route, and no provider.
     if (error instanceof Refusal && error.code === 'route_not_found') return [];
+    if (error instanceof NoServerKnown && fleet)
+      return [
+        note(
+          'no server is named, so only what can be seen from this host is looked at',
+          'CRONFLEET_URL and CRONFLEET_TOKEN name one',
+        ),
+      ];
     if (error instanceof Unreachable) return [bad(error.message, 'until then only tokens let anybody in')];
     throw error;
   }

@@ -1,12 +1,10 @@
 import { systemClock } from '#core/ports/system-clock.ts';
 import { providerFindings } from '#functions/oidc/findings.ts';
-import { loadSettings } from '../../settings.ts';
-import type { Context } from '../command.ts';
+import type { Settings } from '../../settings.ts';
 import { bad, type Finding, note, ok } from './finding.ts';
 
-/** Whether people can sign in by the provider that the settings of a server here name. Refusals `settings_invalid`, `settings_unreadable`. */
-export async function signInFindings({ text, env }: Context): Promise<Finding[]> {
-  const { oidc } = await loadSettings({ ssm: text('ssm') }, env, text('config') ?? null);
+/** Whether people can sign in by the provider that the settings of a server here name. */
+export async function signInFindings({ oidc }: Pick<Settings, 'oidc'>): Promise<Finding[]> {
   if (oidc === null) return [];
   const found = await providerFindings(oidc, { clock: systemClock(), fetch: globalThis.fetch });
   if (found.length === 0)

@@ -16,7 +16,10 @@ export function workerFindings(workers: readonly Worker[]): Finding[] {
   return [
     live.length > 0
       ? ok(`live workers: ${live.map(({ id }) => id).join(', ')}`)
-      : bad('no worker is live: nothing will run', 'start one: cronfleet up; its log says why it is not'),
+      : bad(
+          'no worker is live: nothing will run',
+          'start one: cronfleet up, in a fleet systemctl start cronfleet-agent; its log says why it is not',
+        ),
     ...workers.flatMap((worker) => findingsOf(worker, common)),
   ];
 }
