@@ -71,7 +71,7 @@ export class Estate {
     mkdirSync(bin);
     const shims = {
       // The installer starts nothing in another root: what it would do then is done for it.
-      sudo: 'case $1 in *install.sh) "$@" --root "$ESTATE_ROOT" && exec systemctl restart "$ESTATE_UNIT" ;; *) exec "$@" ;; esac',
+      sudo: 'case $1 in *=*) exec env "$@" ;; *install.sh) "$@" --root "$ESTATE_ROOT" && exec systemctl restart "$ESTATE_UNIT" ;; *) exec "$@" ;; esac',
       systemctl:
         'exec curl -sS --fail-with-body --unix-socket "$ESTATE" -d "$*" "http://estate/$ESTATE_HOST"',
       cronfleet: `exec ${this.folder}/server1/opt/cronfleet-server/current/bin/cronfleet "$@"`,

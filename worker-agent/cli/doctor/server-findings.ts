@@ -72,13 +72,6 @@ async function signInFinding(server: Api): Promise<Finding[]> {
   } catch (error) {
     // A server of before has no such route, and no provider.
     if (error instanceof Refusal && error.code === 'route_not_found') return [];
-    if (error instanceof NoServerKnown && fleet)
-      return [
-        note(
-          'no server is named, so only what can be seen from this host is looked at',
-          'CRONFLEET_URL and CRONFLEET_TOKEN name one',
-        ),
-      ];
     if (error instanceof Unreachable) return [bad(error.message, 'until then only tokens let anybody in')];
     throw error;
   }
