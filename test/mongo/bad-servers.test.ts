@@ -111,6 +111,22 @@ describe('What is found about a MongoDB server', () => {
     assert.deepEqual((await found(`${good.url}/x?${soon}`)).codes, []);
   });
 
+  it('is forgiven: a server that was too old and has been updated is spoken to again', async (t) => {
+    const wire = { maxWireVersion: 6 };
+    const fake = await pretending(t, wire);
+    const history = mongoHistory({ url: `${fake.url}/x?${soon}&heartbeatFrequencyMS=500`, clock });
+    t.after(() => history.close());
+    const asks = () =>
+      history.now().then(
+        () => true,
+        (error: unknown) => error instanceof HistoryError && error.code,
+      );
+    for (let turn = 0; turn < 3; turn += 1) assert.equal(await asks(), 'unavailable');
+    wire.maxWireVersion = 21;
+    const until = clock.boot() + 10_000;
+    while ((await asks()) !== true) assert.ok(clock.boot() < until, 'it is never spoken to again');
+  });
+
   it('is a single server without a set', async (t) => {
     const alone = await pretending(t, { setName: null, hosts: null });
     assert.deepEqual((await found(`${alone.url}/x?${soon}`)).codes, ['error store_standalone']);

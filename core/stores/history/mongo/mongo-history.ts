@@ -1,4 +1,4 @@
-import type { Db } from 'mongodb';
+import { type Db, MongoNotConnectedError, MongoTopologyClosedError } from 'mongodb';
 import type { WorkerLoad } from '#core/model/worker.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
@@ -39,13 +39,24 @@ interface LoadDocument {
  */
 export function mongoHistory({ url, clock }: { url: string; clock: Clock }): History {
   const { client, database, text } = mongoPlace(url);
-  return historyIn(client.db(database), { clock, place: text, close: () => client.close() });
+  return historyIn(client.db(database), {
+    ...{ clock, place: text, close: () => client.close() },
+    async reopen() {
+      await client.close();
+      await client.connect();
+    },
+  });
 }
 
 /** That, in a database which somebody else has connected to. */
 export function historyIn(
   db: Db,
-  { clock, place, close }: { clock: Clock; place: string; close(): Promise<void> },
+  {
+    clock,
+    place,
+    close,
+    reopen,
+  }: { clock: Clock; place: string; close(): Promise<void>; reopen?(): Promise<void> },
 ): History {
   const records = db.collection<RunDocument>('runs');
   const runs = runsCollection(records);
@@ -60,6 +71,19 @@ export function historyIn(
   let made: Promise<void> | undefined;
   let lookAt = 0;
   let closing: Promise<void> | undefined;
+  let opening: Promise<void> | undefined;
+
+  /** A driver that has met a server it can't speak to, too old say, closes itself for good, whatever becomes of the server. */
+  function openAgain(error: unknown): void {
+    const isShut = error instanceof MongoTopologyClosedError || error instanceof MongoNotConnectedError;
+    if (!isShut || reopen === undefined || closing !== undefined) return;
+    // What it says is said to the next call, too.
+    opening ??= reopen()
+      .catch(() => {})
+      .finally(() => {
+        opening = undefined;
+      });
+  }
 
   /** Does `work`, which nothing waits for longer than `ms`. */
   async function bounded<T>(what: string, work: () => Promise<T>, ms = callMs): Promise<T> {
@@ -71,8 +95,9 @@ export function historyIn(
       ),
     );
     try {
-      return await Promise.race([work(), late.promise]);
+      return await Promise.race([opening === undefined ? work() : opening.then(work), late.promise]);
     } catch (error) {
+      openAgain(error);
       throw mongoError(place, what, error);
     } finally {
       cancel();
