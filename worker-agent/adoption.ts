@@ -4,6 +4,7 @@ import { adopt } from '#core/cluster/finish.ts';
 import { readRunning } from '#core/cluster/read-key.ts';
 import type { KillValue, RunningValue } from '#core/cluster/records.ts';
 import { stillRegistered } from '#core/cluster/registration.ts';
+import { fits } from '#core/decide/placement.ts';
 import { type JobId, parseRunId, type RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
 import { type Entry, type KvError, prefixRange, type Revision } from '#core/ports/kv.ts';
@@ -78,7 +79,15 @@ export function createAdoption(
     const known = process?.plan.job ?? mirror.jobs.get(at.job)?.record.job;
     const { group, name } = parseRunId(at.run);
     const one = runs.add({ ...key, spec: known ?? v.parse(Job, { group, name }) });
-    if (known !== undefined) resume(one, process);
+    // What was claimed is not known here, and what stands instead of it is not for this worker.
+    const elsewhere = process === null && known !== undefined && !fits(known, settings);
+    if (elsewhere)
+      await runs.end(one, {
+        state: 'skipped',
+        reason: 'its job is not for this worker any more',
+        endedAt: clock.now(),
+      });
+    else if (known !== undefined) resume(one, process);
     else
       await runs.end(one, {
         state: 'lost',

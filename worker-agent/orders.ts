@@ -137,15 +137,19 @@ export function createOrders(
     }
   }
 
-  /** Where the run goes and what it is called. */
-  function runOf(order: MirroredOrder, lane: string): { run: RunId; instant: number | null } {
-    const [id = order.id] = order.id.split('~');
+  /**
+   * Where the run goes and what it is called: as it was ordered, whatever its job's mode is by now. Two orders that were one for each worker
+   * would else be one run.
+   */
+  function runOf(order: MirroredOrder): { run: RunId; instant: number | null; lane: string } {
+    const [id = order.id, lane = oneLane] = order.id.split('~');
     const instant = order.value.kind === 'run' ? null : order.value.next;
     const at = instant === null ? '' : instantText(instant);
     const cause = { run: id, backfill: `${id}.${at}`, 'catch-up': at }[order.value.kind];
     return {
       run: runId({ ...parseJobId(order.job), cause, attempt: 1, worker: lane === oneLane ? null : lane }),
       instant,
+      lane,
     };
   }
 
@@ -155,8 +159,7 @@ export function createOrders(
     const incarnation = presence.incarnation();
     if (job === undefined || incarnation === null) return;
     const spec = job.record.job;
-    const lane = spec.mode === 'all' ? settings.id : oneLane;
-    const { run, instant } = runOf(order, lane);
+    const { run, instant, lane } = runOf(order);
     const at = clock.now();
     const running: RunningValue = {
       worker: settings.id,
@@ -249,8 +252,7 @@ export function createOrders(
   ): Promise<void> {
     const { value, job } = order;
     const spec = mirror.jobs.get(job)?.record.job ?? null;
-    const lane = spec?.mode === 'all' || order.id.includes('~') ? settings.id : oneLane;
-    const { run, instant } = runOf(order, lane);
+    const { run, instant } = runOf(order);
     const at = clock.now();
     const record: Run = blankRun({
       ...parseJobId(job),

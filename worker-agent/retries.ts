@@ -1,5 +1,6 @@
 import type { Batcher } from '#core/cluster/batch.ts';
 import { claimRetry } from '#core/cluster/claim.ts';
+import { oneLane } from '#core/cluster/keys.ts';
 import { decode, RunningValue } from '#core/cluster/records.ts';
 import { mayNotStart } from '#core/decide/may-start.ts';
 import { fits } from '#core/decide/placement.ts';
@@ -43,7 +44,10 @@ export function createRetries(
   async function cancelled(one: WaitingRun): Promise<boolean> {
     const job = mirror.jobs.get(one.job) ?? null;
     const asked = mirror.kills.get(one.run);
-    const why = mayNotStart(job?.record ?? null, clock.now(), 'retry');
+    const gone = mayNotStart(job?.record ?? null, clock.now(), 'retry');
+    // In a lane of this worker's own it waits for nobody else.
+    const elsewhere = job !== null && one.lane !== oneLane && !fits(job.record.job, settings);
+    const why = gone ?? (elsewhere ? 'its job is not for this worker any more' : null);
     if (asked === undefined && why === null) return false;
     const spec = job?.record.job ?? null;
     if (asked !== undefined)

@@ -1,7 +1,7 @@
 import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import type { Entry, Kv, Revision } from '#core/ports/kv.ts';
+import { type Compare, type Entry, type Kv, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { instantFields, scheduleOf } from './check-job.ts';
 import { type Layout, oneLane } from './keys.ts';
 import { readCursor, readJob } from './read-key.ts';
@@ -60,6 +60,30 @@ async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord)
 }
 
 /**
+ * The newest instant that is decided in any lane of the job, or 0. One that was claimed ahead is still to come; from mode one to all, or
+ * back, the lanes that decide from now on know nothing of it, and would run it once more.
+ */
+async function newestDecided({ kv, layout }: JobStore, id: JobId): Promise<number> {
+  const { entries } = await kv.range(prefixRange(layout.cursorsOf(id)));
+  return entries.reduce((newest, entry) => {
+    const read = readCursor(layout, entry);
+    return read.ok ? Math.max(newest, read.value.instant) : newest;
+  }, 0);
+}
+
+/** What a save must be judged on beside its job: that `newestDecided` still is. */
+export function undecidedSince(
+  { layout }: JobStore,
+  seen: JobRecord | null,
+  job: Job,
+  revision: Revision,
+): Compare[] {
+  if (seen === null || seen.job.mode === job.mode) return [];
+  const range = prefixRange(layout.cursorsOf(jobId(job.group, job.name)));
+  return [{ ...range, target: 'mod', op: '<', revision: String(BigInt(revision) + 1n) }];
+}
+
+/**
  * The record that a save makes. The floor moves to now where the job is new or enabled, or where anything that decides its instants
  * changed: no burst follows a save. The cursor is never touched.
  */
@@ -78,7 +102,8 @@ export async function recordOf(
     };
   const enabled = job.enabled && !seen.job.enabled;
   const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
-  const floor = enabled || moved ? floorAt(store, now) : seen.floor;
+  const decided = seen.job.mode === job.mode ? 0 : await newestDecided(store, jobId(job.group, job.name));
+  const floor = enabled || moved ? Math.max(floorAt(store, now), decided) : seen.floor;
   const floorWhy = enabled
     ? 'disabled'
     : !moved

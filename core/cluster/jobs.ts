@@ -4,7 +4,15 @@ import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
-import { decodeJob, floorAt, type JobStore, notFound, recordOf, type StoredJob } from './job-record.ts';
+import {
+  decodeJob,
+  floorAt,
+  type JobStore,
+  notFound,
+  recordOf,
+  type StoredJob,
+  undecidedSince,
+} from './job-record.ts';
 import { readJob } from './read-key.ts';
 import { encodeJob } from './records.ts';
 
@@ -58,18 +66,21 @@ export async function pageOfJobs(
 async function update<T>(
   store: JobStore,
   id: JobId,
-  change: (seen: StoredJob | null, revision: Revision) => Promise<{ put: JobRecord | null; answer: T }>,
+  change: (
+    seen: StoredJob | null,
+    revision: Revision,
+  ) => Promise<{ put: JobRecord | null; answer: T; judgedOn?: Compare[] }>,
 ): Promise<T> {
   const key = store.layout.job(id);
   for (let attempt = 1; ; attempt += 1) {
     const { entries, revision } = await store.kv.range({ key });
     const seen = entries[0] === undefined ? null : decodeJob(store.layout, entries[0]);
-    const { put, answer } = await change(seen, revision);
+    const { put, answer, judgedOn = [] } = await change(seen, revision);
     // A write that changes nothing would yet refuse the claims that were judged on what stands.
     if (put !== null && put === seen?.record) return answer;
     const then: Op[] =
       put === null ? [{ type: 'delete', key }] : [{ type: 'put', key, value: encodeJob(put) }];
-    const compare: Compare[] = [{ key, target: 'mod', op: '=', revision: seen?.mod ?? '0' }];
+    const compare: Compare[] = [{ key, target: 'mod', op: '=', revision: seen?.mod ?? '0' }, ...judgedOn];
     if ((await store.kv.txn({ compare, then })).succeeded) return answer;
     if (attempt === tries)
       throw new Refusal('conflict', `job: ${id} is being changed by others at the moment; try again`, {
@@ -110,7 +121,12 @@ export function saveJob(
       revision,
       cronExpr: how.cronExpr,
     });
-    return { put: after, answer: { before: seen?.record ?? null, after } };
+    const before = seen?.record ?? null;
+    return {
+      put: after,
+      answer: { before, after },
+      judgedOn: undecidedSince(store, before, job, revision),
+    };
   });
 }
 

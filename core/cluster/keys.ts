@@ -13,6 +13,7 @@ export function layout(prefix = '/cron/') {
     jobs: `${prefix}jobs/`,
     job: (job: JobId) => `${prefix}jobs/${job}`,
     cursors: `${prefix}cursors/`,
+    cursorsOf: (job: JobId) => `${prefix}cursors/${job}/`,
     cursor: (job: JobId, lane: string) => `${prefix}cursors/${job}/${lane}`,
     running: `${prefix}running/`,
     /** Every lane of a job. */

@@ -25,7 +25,16 @@ async function played(): Promise<Played> {
   for (let i = 0; i < 2; i += 1) rig.agent(rig.host());
   await rig.until(248);
   const { layout, log, stamps, history, hosts, world } = rig;
-  const scenario = { workers: [machine, machine], jobs: [], weather: calm, faults: [], acts: [], healAt: 0 };
+  const scenario = {
+    workers: [machine, machine],
+    jobs: [],
+    weather: calm,
+    faults: [],
+    acts: [],
+    healAt: 0,
+    apiOffsetMs: 0,
+    historyMs: 25,
+  };
   const evidence = {
     ...{ layout, log, stamps, history, hosts, scenario, troubles: [], views: [] },
     ...{ calmAt: 20_000, endAt: world.time },
@@ -62,6 +71,11 @@ const breaches: readonly [string, string, (of: Played) => unknown][] = [
     'P1',
     'a second start',
     ({ evidence, stamp }) => evidence.stamps.push({ ...stamp(2), start: stamp(2).start + 1 }),
+  ],
+  [
+    'P1',
+    'an instant that ran once, and on each worker',
+    ({ evidence, stamp }) => evidence.stamps.push({ ...stamp(2), run: `${stamp(2).run}~w0` }),
   ],
   [
     'P1',

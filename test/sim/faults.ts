@@ -4,7 +4,7 @@ import { Refusal } from '#core/model/refusal.ts';
 import { KvError } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import type { Fleet, Member } from './fleet.ts';
-import type { FaultKind, Planned } from './scenario.ts';
+import { type FaultKind, type Planned, zones } from './scenario.ts';
 import type { SimHistory } from './sim-history.ts';
 import { calm, type Weather } from './sim-kv.ts';
 import type { StoreClock } from './store-clock.ts';
@@ -111,6 +111,18 @@ export function createFaults(deps: FaultsDeps) {
       case 'reboot':
         fleet.reboot(member, ms);
         break;
+      case 'relabel':
+        if (agent === null) break;
+        fleet.kill(member, ms);
+        // One that stood for other labels in the time before: what fits it is another matter from now on.
+        member.machine.labels = { zone: zones[step % zones.length] ?? 'a' };
+        break;
+      case 'shoot': {
+        // By the kernel for want of memory, say: it leaves no exit status.
+        const living = [...host.processes.values()].filter(({ state }) => state === 'running');
+        living[step % Math.max(1, living.length)]?.die('power');
+        break;
+      }
       case 'replace':
         fleet.reboot(member, ms, true);
         break;

@@ -87,9 +87,13 @@ export class Rig {
     await this.world.advance(seconds * 1_000 - this.world.time);
   }
 
+  instant(seconds: number): number {
+    return epoch + seconds * 1_000;
+  }
+
   /** The run of the instant that lies `seconds` after the beginning. */
   run(seconds: number, attempt = 1): string {
-    const instant = new Date(epoch + seconds * 1_000).toISOString().replace(/[-:]/g, '');
+    const instant = new Date(this.instant(seconds)).toISOString().replace(/[-:]/g, '');
     return `default~j~${instant}~${attempt}`;
   }
 
@@ -104,7 +108,10 @@ export class Rig {
   /** What is broken of these promises so far. */
   violations(...properties: string[]): Violation[] {
     const { layout, log, stamps, history, hosts, world } = this;
-    const scenario = { workers: [], jobs: [], weather: calm, faults: [], acts: [], healAt: 0 };
+    const scenario = {
+      ...{ workers: [], jobs: [], weather: calm, faults: [], acts: [], healAt: 0 },
+      ...{ apiOffsetMs: 0, historyMs: 25 },
+    };
     const evidence = {
       ...{ layout, log, stamps, history, hosts, scenario, troubles: [], views: [] },
       ...{ calmAt: world.time, endAt: world.time },

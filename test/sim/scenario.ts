@@ -13,6 +13,8 @@ export type FaultKind =
   | 'step'
   | 'reboot'
   | 'replace'
+  | 'relabel'
+  | 'shoot'
   | 'storeDown'
   | 'noQuorum'
   | 'cut'
@@ -26,6 +28,9 @@ export type FaultKind =
 export type ActKind =
   | 'edit'
   | 'command'
+  | 'aim'
+  | 'policy'
+  | 'storm'
   | 'toggle'
   | 'recreate'
   | 'pause'
@@ -60,6 +65,10 @@ export interface Scenario {
   workers: readonly Machine[];
   jobs: Job[];
   weather: Weather;
+  /** How far the API's clock is off reference time, ms: by no more than it may be. */
+  apiOffsetMs: number;
+  /** How long History takes at most to take records in, ms. */
+  historyMs: number;
   faults: Planned<FaultKind>[];
   acts: Planned<ActKind>[];
   /** Faults and acts end here; then comes the quiet in which all must come right. */
@@ -80,11 +89,12 @@ const faultKinds: readonly [FaultKind, ...FaultKind[]] = [
     'reboot',
     'leaseLoss',
   ] as const),
+  'shoot',
   ...(['storeDown', 'noQuorum', 'cut', 'mute', 'deaf', 'compact', 'diskFull', 'historyDown'] as const),
 ];
 const actKinds: readonly [ActKind, ...ActKind[]] = [
   ...(['edit', 'edit', 'command', 'toggle', 'recreate', 'pause', 'resume', 'skip', 'kill', 'kill'] as const),
-  ...(['run', 'run', 'backfill'] as const),
+  ...(['run', 'run', 'backfill', 'aim', 'policy', 'storm'] as const),
 ];
 const ttlMs = 10_000;
 /** Between these; and, one time in ten, as long as `seldom` says. */
@@ -98,6 +108,8 @@ const lasts: Record<FaultKind, { ms: readonly [number, number]; seldom?: readonl
   step: { ms: [0, 0] },
   reboot: { ms: [3_000, 15_000] },
   replace: { ms: [3_000, 15_000], seldom: [200] },
+  relabel: { ms: [50, 4_000], seldom: [15_000] },
+  shoot: { ms: [0, 0] },
   leaseLoss: { ms: [5_000, 20_000] },
   storeDown: { ms: [300, 15_000] },
   noQuorum: { ms: [300, 15_000], seldom: [60_000, 60_000, 60_000, 600_000] },
@@ -126,9 +138,9 @@ export function commandText(chance: Chance): string {
   return `sim ${length} ${code}${chance.happens(0.2) ? ' stubborn' : ''}`;
 }
 
-const zones = ['a', 'b', 'c'] as const;
+export const zones = ['a', 'b', 'c'] as const;
 
-function targetOf(chance: Chance, workers: number): JobInput['target'] {
+export function targetOf(chance: Chance, workers: number): JobInput['target'] {
   if (workers === 1 || chance.happens(0.6)) return {};
   if (chance.happens(0.5)) return { labels: { zone: chance.happens(0.5) ? chance.pick(zones) : ['a', 'b'] } };
   const some = Array.from({ length: workers }, (_, i) => `w${i}`).filter(() => chance.happens(0.5));
@@ -141,6 +153,15 @@ export function jobOf(chance: Chance, name: string, workers: number, busy: boole
     command: commandText(chance),
     schedule: scheduleText(chance, busy),
     overlap: chance.pick(['skip', 'skip', 'queue', 'allow', 'replace']),
+    ...policyOf(chance),
+    mode: workers > 1 && chance.happens(busy ? 0.05 : 0.25) ? 'all' : 'one',
+    target: targetOf(chance, workers),
+  });
+}
+
+/** What a job's owner may change their mind about while it runs. */
+export function policyOf(chance: Chance): Partial<JobInput> {
+  return {
     catchUp: chance.pick(['last', 'last', 'none', 'all']),
     catchUpWindow: chance.pick(['10s', '30s', '1h']),
     guarantee: chance.pick(['at-most-once', 'at-least-once']),
@@ -148,9 +169,7 @@ export function jobOf(chance: Chance, name: string, workers: number, busy: boole
     timeout: chance.happens(0.25) ? '4s' : null,
     killGrace: '1s',
     onLeaseLoss: chance.happens(0.3) ? 'kill' : 'continue',
-    mode: workers > 1 && chance.happens(busy ? 0.05 : 0.25) ? 'all' : 'one',
-    target: targetOf(chance, workers),
-  });
+  };
 }
 
 /** Mostly a handful; some seeds have a few dozen, a few some hundreds. */
@@ -174,6 +193,7 @@ export function scenarioOf(
   if (workers > 1 && kinds === undefined && chance.happens(0.3)) faults.push('drain');
   // One alone has the store on its disk, too.
   if (workers > 1 && kinds === undefined && chance.happens(0.3)) faults.push('replace');
+  if (workers > 1 && kinds === undefined && chance.happens(0.2)) faults.push('relabel');
   const acts = some(actKinds, 0.5);
   const often = <K>(kinds: K[], meanMs: number, last: (kind: K) => number): Planned<K>[] => {
     const [first, ...rest] = kinds;
@@ -219,6 +239,8 @@ export function scenarioOf(
       late: odd(0.06),
       doubled: odd(0.06),
     },
+    apiOffsetMs: workers === 1 ? 0 : chance.pick([0, 0, -450, 450, 200]),
+    historyMs: chance.pick([25, 25, 25, 400, 4_000]),
     faults: planned,
     acts: often(acts, chance.pick([500, 2_000, 8_000]), () => chance.between(0, 20_000)),
     healAt: Math.max(length, ...ends),

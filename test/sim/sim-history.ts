@@ -5,6 +5,8 @@ import { isTerminal, type Run } from '#core/model/run.ts';
 export class SimHistory {
   readonly records = new Map<RunId, Run>();
   down = false;
+  /** How long it takes at most, ms. */
+  takesMs = 25;
   /** Runs whose terminal record was replaced by another. */
   readonly overwritten: RunId[] = [];
   /** A mistake for a test: the last terminal record wins. */

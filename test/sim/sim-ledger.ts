@@ -22,7 +22,7 @@ export function simLedger(life: Life, history: SimHistory): Ledger {
     if (shipping || life.dead || host.spool.length === 0) return;
     shipping = true;
     const batch = [...host.spool];
-    host.after(chance.between(1, 25), () => {
+    host.after(chance.between(1, history.takesMs), () => {
       const down = history.down;
       if (!down) history.save(batch);
       // The answer may be lost with the agent: then the next life sends it all again.

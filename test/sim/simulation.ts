@@ -94,6 +94,7 @@ class Simulation {
     if (options.latencyMs !== undefined)
       Object.assign(this.#weather, { latencyMs: options.latencyMs, hearMs: 2 * options.latencyMs });
     this.#apiWeather = { ...calm, latencyMs: chance.pick([5, 50, 150]) };
+    this.#history.takesMs = scenario.historyMs;
     this.#history.lastWins = options.mistakes?.lastTerminalWins ?? false;
     this.#store = memoryKv({ clock: this.#storeClock });
     this.#fleet = new Fleet({
@@ -216,7 +217,8 @@ class Simulation {
     const api = new Life(new Host('api', world, this.#chance.fork()));
     const store = this.#store;
     // One machine: the API lives by the very clock of its agent. Several: by reference time.
-    const now = () => (hosts.length === 1 && only !== undefined ? only.now() : world.utc);
+    const { apiOffsetMs } = this.#scenario;
+    const now = () => (hosts.length === 1 && only !== undefined ? only.now() : world.utc + apiOffsetMs);
     const kv = new SimKv({
       life: api,
       store,

@@ -1,11 +1,13 @@
+import * as v from 'valibot';
 import { scheduleOf } from '#core/cluster/check-job.ts';
 import type { JobStore } from '#core/cluster/job-record.ts';
 import { deleteJob, getJob, pauseJob, resumeJob, saveJob, skipInstant } from '#core/cluster/jobs.ts';
 import { askKill, livingRuns } from '#core/cluster/kills.ts';
 import { orderBackfill, orderRun } from '#core/cluster/orders.ts';
+import { Job, type JobInput } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Chance } from './chance.ts';
-import { type ActKind, commandText, scheduleText } from './scenario.ts';
+import { type ActKind, commandText, policyOf, scheduleText, targetOf } from './scenario.ts';
 import { isStoreAway } from './sim-agent.ts';
 import type { SimHistory } from './sim-history.ts';
 
@@ -24,8 +26,8 @@ export function createUser(
     const job = await getJob(store, id);
     if (job === null) return;
     const spec = job.record.job;
-    const save = (change: Partial<typeof spec>) =>
-      saveJob(store, { ...spec, ...change }, { by, condition: {}, cronExpr: null });
+    const save = (change: Partial<JobInput>) =>
+      saveJob(store, v.parse(Job, { ...spec, ...change }), { by, condition: {}, cronExpr: null });
     switch (kind) {
       case 'edit':
         return void (await save({ schedule: scheduleText(chance) }));
@@ -34,6 +36,18 @@ export function createUser(
           command: commandText(chance),
           overlap: chance.pick(['skip', 'queue', 'allow', 'replace']),
         }));
+      case 'aim': {
+        const target = targetOf(chance, hosts.length);
+        const mode = chance.pick([spec.mode, hosts.length > 1 ? ('all' as const) : 'one', 'one'] as const);
+        return void (await save({ mode, ...(target === undefined ? {} : { target }) }));
+      }
+      case 'policy':
+        return void (await save(policyOf(chance)));
+      case 'storm': {
+        for (let n = 0; n < 8; n += 1)
+          await orderRun(store, job, { id: chance.id(), env: {}, worker: null, by });
+        return;
+      }
       case 'toggle':
         return void (await save({ enabled: !spec.enabled }));
       case 'recreate':

@@ -3,7 +3,7 @@ import { jobId, parseRunId } from '#core/model/ids.ts';
 import { isTerminal } from '#core/model/run.ts';
 import { modOf, type SimLog } from '../sim-log.ts';
 import { epoch } from '../world.ts';
-import { type Evidence, isOverworked, runningOf, type Violation } from './evidence.ts';
+import { type Evidence, eligible, isOverworked, runningOf, type Violation } from './evidence.ts';
 
 /** A confirmed kill leaves no process; and nobody is signalled whom nobody asked to. */
 export function kills({ stamps, history, hosts, log, layout }: Evidence): Violation[] {
@@ -60,7 +60,8 @@ export function versions(log: SimLog, key: string): number {
 }
 
 /** At the end nothing is left over: no key of a run without its process, no process of an ended run, nothing owed. */
-export function leftovers({ log, layout, hosts, history, stamps, scenario, endAt }: Evidence): Violation[] {
+export function leftovers(evidence: Evidence): Violation[] {
+  const { log, layout, hosts, history, stamps, scenario, endAt } = evidence;
   const found: Violation[] = [];
   const wrong = (property: string, what: string) => found.push({ property, at: endAt, what });
   const alive = new Map(
@@ -71,8 +72,12 @@ export function leftovers({ log, layout, hosts, history, stamps, scenario, endAt
       const run = entry.key.slice(entry.key.lastIndexOf('/') + 1);
       const value = runningOf(entry);
       const wall = endAt + epoch + (hosts[0]?.wallOffset ?? 0);
-      // What more is asked of a worker than it can take waits for its turn.
-      const queues = value?.state === 'waiting' && isOverworked(scenario);
+      // What more is asked of a worker than it can take waits for its turn, and what nobody may run for somebody.
+      const { group, name } = parseRunId(run);
+      const job = log.present.get(layout.job(jobId(group, name)));
+      const read = job === undefined ? null : decode(JobValue, job);
+      const nobodys = read?.ok === true && eligible(read.value.job, evidence).length === 0;
+      const queues = value?.state === 'waiting' && (isOverworked(scenario) || nobodys);
       const old = value !== null && !queues && wall - Math.max(value.at, value.notBefore) > 60_000;
       if (old && alive.get(run)?.state !== 'running')
         wrong('P11', `${run} has a ${value.state} key of ${value.worker}, and no process`);

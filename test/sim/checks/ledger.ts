@@ -1,9 +1,10 @@
 import { scheduleOf } from '#core/cluster/check-job.ts';
 import { type Layout, splitKey } from '#core/cluster/keys.ts';
-import { decode, JobValue, OrderValue } from '#core/cluster/records.ts';
+import { decode, JobValue, OrderValue, WorkerValue } from '#core/cluster/records.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
+import type { Change } from '#core/ports/kv.ts';
 import type { Stamp } from '../host.ts';
-import type { SimLog } from '../sim-log.ts';
+import { modOf, type SimLog } from '../sim-log.ts';
 import { epoch } from '../world.ts';
 import { covered, recordsOf } from './covering.ts';
 import { cursorOf, type Evidence, text, type Violation } from './evidence.ts';
@@ -111,7 +112,9 @@ export function decisions(evidence: Evidence): Violation[] {
     const schedule = scheduleOf(record.job);
     const above = from ?? record.floor;
     const since =
-      record.floorWhy === 'created' || key.rest[0] !== '~' ? Math.max(above, record.floor) : above;
+      record.floorWhy === 'created' || key.rest[0] !== '~'
+        ? Math.max(above, record.floor, from === null ? cameAt(log, layout, key.rest[0] ?? '', change) : 0)
+        : above;
     for (
       let next = schedule?.next(since) ?? null;
       next !== null && next <= to;
@@ -125,6 +128,13 @@ export function decisions(evidence: Evidence): Violation[] {
         });
   }
   return found;
+}
+
+/** In a lane of its own a worker counts from when it came. */
+function cameAt(log: SimLog, layout: Layout, lane: string, change: Change): number {
+  const entry = log.before(layout.worker(lane), modOf(change));
+  const read = entry === null ? null : decode(WorkerValue, entry);
+  return read?.ok ? read.value.since : 0;
 }
 
 /** An order that is not through yet still stands for what lies ahead of it. */

@@ -1,6 +1,6 @@
 import { type Layout, oneLane } from '#core/cluster/keys.ts';
-import { decode, JobValue } from '#core/cluster/records.ts';
-import { maxSkewMs } from '#core/decide/placement.ts';
+import { decode, JobValue, WorkerValue } from '#core/cluster/records.ts';
+import { fits, maxSkewMs } from '#core/decide/placement.ts';
 import { jobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Entry } from '#core/ports/kv.ts';
@@ -10,7 +10,6 @@ import { epoch } from '../world.ts';
 import {
   closedAsLost,
   type Evidence,
-  eligible,
   healthyMs,
   isStill,
   isWell,
@@ -185,10 +184,13 @@ function policyOf(stamp: Stamp, { log, layout }: Evidence): string {
   return stamp.plan.job.overlap;
 }
 
-/** What starts is started where its target says. */
-export function placed(evidence: Evidence): Violation[] {
-  return evidence.stamps.flatMap(({ run, plan, host, start }) =>
-    evidence.scenario.workers.length === 0 || eligible(plan.job, evidence).some(({ id }) => id === host)
+/** What starts is started where its target says, by what its worker was when it was claimed. */
+export function placed({ stamps, log, layout }: Evidence): Violation[] {
+  return stamps.flatMap(({ run, plan, host, start, fence }) => {
+    const claim = claimOf(log, layout, run, fence);
+    const entry = claim === null ? null : log.before(layout.worker(host), claim);
+    const read = entry === null ? null : decode(WorkerValue, entry);
+    return !read?.ok || fits(plan.job, read.value)
       ? []
       : [
           {
@@ -196,8 +198,24 @@ export function placed(evidence: Evidence): Violation[] {
             at: start,
             what: `${run} started on ${host}, which its target does not name`,
           },
-        ],
-  );
+        ];
+  });
+}
+
+/** An instant runs once, or once on each worker; never both, though its job has gone from one to the other. */
+export function oneOrAll({ stamps }: Evidence): Violation[] {
+  const seen = new Map<string, Stamp>();
+  return stamps.flatMap((stamp) => {
+    const { instant, trigger } = stamp.plan;
+    const { group, name, worker } = parseRunId(stamp.run);
+    if (instant === null || (trigger !== 'schedule' && trigger !== 'catch-up')) return [];
+    const key = `${group}/${name} ${instant}`;
+    const other = seen.get(key);
+    if (other === undefined) seen.set(key, stamp);
+    return other === undefined || (parseRunId(other.run).worker === null) === (worker === null)
+      ? []
+      : [{ property: 'P1', at: stamp.start, what: `${stamp.run} started, and ${other.run} had` }];
+  });
 }
 
 /** In mode all a lane's runs are its worker's own. */
