@@ -41,7 +41,9 @@ export async function leaveFor(provider: Provider, { silent = false } = {}): Pro
     throw new Error(
       'Signing in by a provider needs HTTPS. A token works without, though anybody on the way may read it.',
     );
-  const back = location.pathname === callback ? '/' : location.pathname + location.search;
+  // Two slashes at its beginning would be another site's address, to which no page may change its own.
+  const back =
+    location.pathname === callback ? '/' : location.pathname.replace(/^\/+/, '/') + location.search;
   const going: Underway = { state: chance(), nonce: chance(), verifier: chance(), back, silent };
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(going.verifier));
   sessionStorage.setItem(underway, JSON.stringify(going));

@@ -121,7 +121,9 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
       <div class="d-flex gap-2 align-items-center mb-2">
         <h2 class="h5 mb-0 me-auto">Output</h2>
         <small class="text-body-secondary">
-          {data.bytes} bytes{log.length >= mostCharacters && ', of which the end is shown'}
+          {/* They are counted when the run ends. */}
+          {data.endedAt !== null && `${data.bytes} bytes`}
+          {log.length >= mostCharacters && ' of which the end is shown'}
         </small>
         <button
           type="button"

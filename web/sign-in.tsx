@@ -70,8 +70,8 @@ export function SignIn({
         onInput={(event) => setToken(event.currentTarget.value)}
       />
       <p class="form-text">
-        The link that the server prints at its start signs you in. A token:{' '}
-        <code>npm run -s cli -- token create NAME --role admin</code>
+        The link that <code>npm start</code> prints signs you in. A token comes by{' '}
+        <code>cronfleet token create NAME --role admin</code>
       </p>
       <button type="submit" class={`btn btn-${provider === null ? '' : 'outline-'}primary`}>
         {provider === null ? 'Sign in' : 'Sign in by token'}

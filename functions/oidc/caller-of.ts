@@ -27,8 +27,8 @@ function nameOf(claims: Claims): string {
 
 /** The claim by its whole name, which may have dots, or along a path; one text is a list of one. */
 function groupsOf(claims: Claims, claim: string): string[] {
-  // An address that nobody proved to have is not a proof of anything.
-  if (claim === 'email' && claims.email_verified === false) return [];
+  // An address that nobody proved to have is not a proof of anything; that it was proved some providers write as a text, some not at all.
+  if (claim === 'email' && ![true, 'true', undefined].some((one) => one === claims.email_verified)) return [];
   const value = Object.hasOwn(claims, claim)
     ? claims[claim]
     : claim.split('.').reduce<unknown>((at, part) => fieldOf(at, part), claims);

@@ -43,8 +43,12 @@ export async function discover(issuer: string, reach: Reach): Promise<Metadata> 
       `the provider calls itself ${JSON.stringify(found.issuer)}; set oidc-issuer to exactly that, or, where it stands for many (common, {tenantid}), to your own tenant's`,
     );
   if (issuer.startsWith('https:'))
-    for (const one of [found.authorization_endpoint, found.token_endpoint, found.jwks_uri])
-      if (!one.startsWith('https:')) throw providerAway(`${at} names ${one}; expected https`);
+    for (const one of [
+      ...[found.authorization_endpoint, found.token_endpoint, found.jwks_uri],
+      ...[found.revocation_endpoint, found.end_session_endpoint],
+    ])
+      if (one !== undefined && !one.startsWith('https:'))
+        throw providerAway(`${at} names ${one}; expected https`);
   return found;
 }
 

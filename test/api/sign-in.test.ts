@@ -94,7 +94,10 @@ describe("a provider's token", () => {
       await given({ 'oidc-groups-claim': claim });
       assert.equal((await me(issuer.token(claims))).json.role, 'admin', claim);
     }
-    assert.equal((await me(issuer.token({ email: 'ops', email_verified: false }))).status, 403);
+    // Some providers write it as a text.
+    for (const unproven of [false, 'false', 0, null])
+      assert.equal((await me(issuer.token({ email: 'ops', email_verified: unproven }))).status, 403);
+    assert.equal((await me(issuer.token({ email: 'ops', email_verified: 'true' }))).status, 200);
     for (const odd of [
       { groups: { ops: 'ops' } },
       { groups: [['ops']] },
@@ -321,6 +324,9 @@ describe('what a provider says of itself', () => {
         /no discovery document: wrong are token_endpoint; is oidc-issuer right/,
       ],
       [{ token_endpoint: 'http://id.example.com/token' }, /names http:\/\/id.*expected https/],
+      // It would be told the refresh token and our secret; the other becomes a link of the page.
+      [{ revocation_endpoint: 'http://id.example.com/r' }, /names http:\/\/id.*expected https/],
+      [{ end_session_endpoint: 'javascript:alert(1)' }, /names javascript:alert.*expected https/],
     ] as const) {
       issuer.state.metadata = metadata;
       assert.match(await says(), expected);

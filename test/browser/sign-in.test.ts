@@ -98,6 +98,12 @@ describe('signing in by a real provider, in a real browser', leftOut, () => {
     );
   });
 
+  it('stays here from an address that looks like another site', async () => {
+    await signIn('alice', '//elsewhere.example/workers');
+    await page.getByText('oidc:alice (admin)').waitFor();
+    assert.equal(page.url(), `${site}/elsewhere.example/workers`);
+  });
+
   it('lasts over a reload and in another tab without asking anybody anything', async () => {
     await signIn('alice');
     await page.getByText('oidc:alice (admin)').waitFor();
