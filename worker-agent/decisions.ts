@@ -179,9 +179,8 @@ export function createDecisions(deps: DecisionsDeps) {
       return claimed(lane, job, { run, running, mod: result.revision, fence: result.revision, owed, gate });
     }
     const seen = readLane(result.results);
-    const key = layout.run(lane.job, lane.lane, run);
-    const own = seen.running.find((entry) => entry.key === key);
-    if (own !== undefined && holds(own, running)) {
+    const { own } = seen;
+    if (own !== null && holds(own, running)) {
       // The reply to an earlier try was lost: it is mine. A look at the lane may have adopted it meanwhile, which moves mod alone.
       setCursor(lane, seen.cursor);
       lane.held = null;

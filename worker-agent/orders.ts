@@ -208,9 +208,9 @@ export function createOrders(
     let mod = result.revision;
     let fence = result.revision;
     if (!result.succeeded) {
-      const [seen, lived] = result.results;
+      const [seen, lived, made] = result.results;
       const living = lived?.type === 'range' ? lived.entries : [];
-      const own = living.find((entry) => entry.key === layout.run(order.job, lane, run));
+      const own = made?.type === 'range' ? made.entries[0] : undefined;
       const read = own === undefined ? null : decode(RunningValue, own);
       const mine =
         read?.ok === true && read.value.worker === settings.id && read.value.incarnation === incarnation;

@@ -240,8 +240,9 @@ export function createRuns(deps: AgentDeps & { guard: Guard }, finishes: Batcher
       );
       const result = await finishes.submit(piece);
       if (result.outcome !== 'done') return;
-      const [lane] = result.results;
-      const there = !result.succeeded && lane?.type === 'range' ? lane.entries : [];
+      const there = result.succeeded
+        ? []
+        : result.results.flatMap((seen) => (seen.type === 'range' ? seen.entries : []));
       const at = (run: RunId) => there.find(({ key }) => key === layout.run(basis.job, basis.lane, run));
       const standing = at(basis.run);
       if (standing !== undefined && heldBy(standing) === settings.id) {

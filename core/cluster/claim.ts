@@ -46,11 +46,18 @@ function owing(layout: Layout, records: readonly Run[], at: number, by: string):
   return records.map((run) => put(layout.owing(run.id), { run: { ...run }, at, by } satisfies OwedValue));
 }
 
+/**
+ * Of a lane no more than so many keys are told at once: thousands may wait there for their next attempt, and an answer beyond what a
+ * client takes would keep its job from being decided at all.
+ */
+const laneMost = 100;
+
+function someOf(layout: Layout, job: JobId, lane: string): Op {
+  return { type: 'range', limit: laneMost, ...prefixRange(layout.runningLane(job, lane)) };
+}
+
 function sees(layout: Layout, job: JobId, lane: string): Op[] {
-  return [
-    { type: 'range', key: layout.cursor(job, lane) },
-    { type: 'range', ...prefixRange(layout.runningLane(job, lane)) },
-  ];
+  return [{ type: 'range', key: layout.cursor(job, lane) }, someOf(layout, job, lane)];
 }
 
 /** The lane as it is: `readLane` reads the answer. */
@@ -58,12 +65,17 @@ export function lookAtLane(layout: Layout, job: JobId, lane: string): Piece {
   return { job, txn: { compare: [], then: sees(layout, job, lane) } };
 }
 
-/** What a refused claim or decision, or a look, answers. */
-export function readLane(results: readonly OpResult[]): { cursor: Entry | null; running: Entry[] } {
-  const [cursor, running] = results;
+/** What a refused claim or decision, or a look, answers: the cursor, some of what lives, and the key that was to be made, if it stands. */
+export function readLane(results: readonly OpResult[]): {
+  cursor: Entry | null;
+  running: Entry[];
+  own: Entry | null;
+} {
+  const [cursor, running, own] = results;
   return {
     cursor: cursor?.type === 'range' ? (cursor.entries[0] ?? null) : null,
     running: running?.type === 'range' ? running.entries : [],
+    own: own?.type === 'range' ? (own.entries[0] ?? null) : null,
   };
 }
 
@@ -88,7 +100,7 @@ export function claimInstant(
         put(layout.run(job, lane, claim.run), claim.running),
         ...owing(layout, claim.owed, claim.running.at, claim.running.worker),
       ],
-      else: sees(layout, job, lane),
+      else: [...sees(layout, job, lane), { type: 'range', key: layout.run(job, lane, claim.run) }],
     },
   };
 }
@@ -163,7 +175,8 @@ export function claimOrder(
       ],
       else: [
         { type: 'range', key: layout.order(job, basis.order) },
-        { type: 'range', ...prefixRange(layout.runningLane(job, lane)) },
+        someOf(layout, job, lane),
+        { type: 'range', key: layout.run(job, lane, claim.run) },
       ],
     },
   };

@@ -1,6 +1,6 @@
 import type { JobId, RunId } from '#core/model/ids.ts';
 import type { Run } from '#core/model/run.ts';
-import { type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
+import type { Op, Revision } from '#core/ports/kv.ts';
 import type { Piece } from './batch.ts';
 import type { Layout } from './keys.ts';
 import type { KillValue, OwedValue, RunningValue } from './records.ts';
@@ -27,7 +27,7 @@ function owe(layout: Layout, record: Run, at: number, by: string): Op {
 
 /**
  * Ends a run that is mine: its key and its kill go, the next attempt waits, and the record is owed where History
- * has not answered yet. Refused, it answers with the lane: the key gone means that somebody closed it, or that a
+ * has not answered yet. Refused, it answers with its key and that of the next attempt, as they stand: the key gone means that somebody closed it, or that a
  * repeat finds its own first try.
  */
 export function finish(
@@ -46,7 +46,10 @@ export function finish(
         ...(end.next === null ? [] : [wait(layout, basis, end.next)]),
         ...(end.owed === null ? [] : [owe(layout, end.owed, end.at, end.by)]),
       ],
-      else: [{ type: 'range', ...prefixRange(layout.runningLane(basis.job, basis.lane)) }],
+      else: [basis.run, ...(end.next === null ? [] : [end.next.run])].map((run) => ({
+        type: 'range',
+        key: layout.run(basis.job, basis.lane, run),
+      })),
     },
   };
 }

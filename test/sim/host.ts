@@ -64,7 +64,7 @@ interface Timer {
 
 const stretchMs = 30_000;
 /** How long a file system keeps to itself what nobody asks it to write. */
-const unsyncedMs = 5_000;
+export const unsyncedMs = 5_000;
 
 /** One machine: its clocks, its processes, its disk. They outlive every agent. */
 export class Host {

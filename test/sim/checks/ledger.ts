@@ -3,7 +3,7 @@ import { type Layout, splitKey } from '#core/cluster/keys.ts';
 import { decode, JobValue, OrderValue, WorkerValue } from '#core/cluster/records.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
 import type { Change } from '#core/ports/kv.ts';
-import type { Stamp } from '../host.ts';
+import { type Stamp, unsyncedMs } from '../host.ts';
 import { modOf, type SimLog } from '../sim-log.ts';
 import { epoch } from '../world.ts';
 import { covered, recordsOf } from './covering.ts';
@@ -34,9 +34,12 @@ export function records({ stamps, history, hosts, log, layout, endAt, scenario }
     if (record === undefined || !isTerminal(record.state))
       wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
     else if (record.state === 'lost') {
-      // With one worker nobody else closes anything: only a power cut loses a run.
-      if (hosts.length === 1 && stamp.endedBy !== 'power' && !(markless && endedByWarden(stamp)))
-        wrong('is called lost, and its process ended well', 'P12');
+      // With one worker nobody else closes anything: only a power cut loses a run, or its traces.
+      const untraced = scenario.faults.some(
+        ({ kind, at }) => kind === 'reboot' && at >= stamp.start && at - stamp.start < unsyncedMs,
+      );
+      const explained = stamp.endedBy === 'power' || untraced || (markless && endedByWarden(stamp));
+      if (hosts.length === 1 && !explained) wrong('is called lost, and its process ended well', 'P12');
     } else wrongEnd(stamp, record, wrong, markless);
   }
   for (const record of history.records.values()) {
