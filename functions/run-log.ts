@@ -15,6 +15,8 @@ const pageBytes = 524_288;
 export const longestWaitS = 29;
 /** Who may not read any more reads no further than this on, however long an answer takes. */
 const recheckMs = 5_000;
+/** Behind a backlog records go to History before output: so long after a run's end what it has printed may still be on its way. */
+const underwayMs = 3_600_000;
 const never = new AbortController().signal;
 
 type Reading = Asked<{ from: number; wait: number }>;
@@ -130,11 +132,11 @@ async function readLog(
   const until = clock.boot() + waitMs;
   for (;;) {
     await stillAllowed();
-    // Before the log: what a run that has ended has written is all there.
-    const ended = isTerminal((await history.run(run.id))?.state ?? run.state);
+    const known = (await history.run(run.id)) ?? run;
     const read = await history.log(run.id, from, pageBytes);
     const ahead = await history.log(run.id, read.next, 1);
-    const done = ended && ahead.data.length === 0;
+    const done =
+      isTerminal(known.state) && ahead.data.length === 0 && !isUnderway(known, read.next, clock.now());
     // Neither the end nor a gap of what was not kept will be followed by the rest of a character.
     const last = done || ahead.dropped > 0;
     const cut = last ? 0 : read.data.length - wholeCharacters(read.data);
@@ -150,6 +152,11 @@ async function readLog(
       };
     await history.waitForLog(run.id, Math.min(restMs, recheckMs), stop);
   }
+}
+
+/** Whether more of the output of a run that has ended will come, as far as its record tells: of what was left out of it that says nothing. */
+function isUnderway({ bytes, droppedBytes, endedAt }: Run, next: number, now: number): boolean {
+  return droppedBytes === 0 && next < bytes && now - (endedAt ?? 0) < underwayMs;
 }
 
 /** How many of the bytes may be shown now: a character that is not whole yet waits for its rest. */

@@ -29,6 +29,20 @@ describe("a run's log", () => {
     assert.deepEqual(await page('?from=8'), { text: '', from: 8, next: 8, done: true, droppedBytes: 0 });
   });
 
+  it('is not done while what a run that has ended has printed is still on its way, within an hour', async () => {
+    const [id, old] = ['default~underway~o~1', 'default~old~o~1'];
+    const read = async (of: string, from = 0) =>
+      (await api.ask('GET', `/api/v1/runs/${of}/log?from=${from}`)).json;
+    const ended = { state: 'succeeded', bytes: 8 } as const;
+    await api.ran({ ...ended, id, endedAt: clock.now() - 60_000 });
+    await api.said(id, 0, 'one\n', 0);
+    assert.deepEqual(await read(id), { text: 'one\n', from: 0, next: 4, done: false, droppedBytes: 0 });
+    assert.equal((await read(id, 4)).done, false);
+    await api.said(id, 1, 'two\n', 4);
+    assert.deepEqual(await read(id, 4), { text: 'two\n', from: 4, next: 8, done: true, droppedBytes: 0 });
+    await api.ran({ ...ended, id: old, endedAt: clock.now() - 3_700_000 });
+    assert.equal((await read(old)).done, true);
+  });
   it('never shows half a character, while its rest may come', async () => {
     const euro = new TextEncoder().encode('€');
     await api.ran({ id: run, state: 'running' });
