@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { AuditEntry, History } from '#core/ports/history.ts';
+import { type AuditEntry, type History, HistoryError } from '#core/ports/history.ts';
 import { type Kv, KvError, prefixRange } from '#core/ports/kv.ts';
 import type { Layout } from './keys.ts';
 import { decode } from './records.ts';
@@ -28,7 +28,7 @@ export async function oweAudits(kv: Kv, layout: Layout, entries: readonly AuditE
   }
 }
 
-/** Gives History what it is owed, as far as it takes it. Any number may do it at once: an entry is known by its id. */
+/** Gives History what it is owed, as far as it takes it; what it never will stays. Any number may do it at once: an entry is known by its id. */
 export async function payAudits({
   kv,
   layout,
@@ -38,14 +38,27 @@ export async function payAudits({
   layout: Layout;
   history: Pick<History, 'addAudit'>;
 }): Promise<void> {
-  for (;;) {
-    const { entries, more } = await kv.range(prefixRange(layout.audits), { limit: pageEntries });
+  const { key, end } = prefixRange(layout.audits);
+  for (let from = key; ; ) {
+    const { entries, more } = await kv.range({ key: from, end }, { limit: pageEntries });
     for (const entry of entries) {
       const read = decode(OwedAudit, entry);
-      // What is no entry at all would stand in the way of all behind it.
-      if (read.ok) await history.addAudit(read.value);
+      if (!read.ok || !(await taken(history, read.value))) continue;
       await kv.txn({ compare: [], then: [{ type: 'delete', key: entry.key }] });
     }
-    if (!more) return;
+    const last = entries.at(-1);
+    if (!more || last === undefined) return;
+    from = `${last.key}\0`;
+  }
+}
+
+/** False for what it will never take, which holds up nothing behind it. */
+async function taken(history: Pick<History, 'addAudit'>, entry: AuditEntry): Promise<boolean> {
+  try {
+    await history.addAudit(entry);
+    return true;
+  } catch (error) {
+    if (error instanceof HistoryError && error.code === 'unfit') return false;
+    throw error;
   }
 }

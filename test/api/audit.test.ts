@@ -184,6 +184,27 @@ describe('while the history is away', () => {
     assert.deepEqual([made?.after.command, made?.who], ['x', 'admin']);
   });
 
+  it('an entry that it will never take holds up nothing behind it, and stays where it is', async () => {
+    away = refused;
+    for (const name of ['x', 'y', 'z'])
+      assert.equal((await api.ask('PUT', `/api/v1/channels/${name}`, { body: channel })).status, 201);
+    away = null;
+    const [bad] = (await api.kv.range(prefixRange(api.layout.audits))).entries;
+    const picky = new Proxy(history, {
+      get: (held, name) =>
+        name === 'addAudit'
+          ? (entry: { id: string }) =>
+              bad?.key === api.layout.audit(entry.id)
+                ? Promise.reject(new HistoryError('unfit', 'no'))
+                : held.addAudit(entry as never)
+          : Reflect.get(held, name),
+    });
+    await payAudits({ ...api, history: picky });
+    assert.equal(await owed(), 1);
+    await pay();
+    assert.equal(await owed(), 0);
+  });
+
   it('a request that changes much waits no longer for it than one that changes little', async () => {
     const jobs = Array.from({ length: 20 }, (_, n) => ({ group: 'many', name: `j${n}`, command: 'x' }));
     away = paused;
@@ -195,6 +216,6 @@ describe('while the history is away', () => {
     assert.equal(await owed(), 20);
     away = null;
     await pay();
-    assert.equal((await audits()).length, 23);
+    assert.equal((await audits()).length, 26);
   });
 });
