@@ -45,8 +45,9 @@ export function createRetries(
     const job = mirror.jobs.get(one.job) ?? null;
     const asked = mirror.kills.get(one.run);
     const gone = mayNotStart(job?.record ?? null, clock.now(), 'retry');
-    // In a lane of this worker's own it waits for nobody else.
-    const elsewhere = job !== null && one.lane !== oneLane && !fits(job.record.job, settings);
+    // In a lane of this worker's own it waits for nobody else; and of a job that all run now, nobody else looks after the lane of one.
+    const alone = one.lane !== oneLane || job?.record.job.mode === 'all';
+    const elsewhere = job !== null && alone && !fits(job.record.job, settings);
     const why = gone ?? (elsewhere ? 'its job is not for this worker any more' : null);
     if (asked === undefined && why === null) return false;
     const spec = job?.record.job ?? null;

@@ -62,6 +62,22 @@ describe('a job that is aimed anew', () => {
     await rig.end();
   });
 
+  it('at all of others, while an attempt of one waits on a worker that it leaves: it is cancelled', async () => {
+    const rig = new Rig();
+    const job = {
+      schedule: '10 0 * * * *',
+      command: 'sim 100-100 1',
+      retry: { attempts: 1, backoff: '10s' },
+    };
+    await rig.save({ ...job, target: { workers: ['w0'] } });
+    for (let n = 0; n < 3; n += 1) rig.agent(rig.host());
+    await rig.until(15);
+    await rig.save({ ...job, mode: 'all', target: { workers: ['w1', 'w2'] } });
+    await rig.until(30);
+    assert.equal(rig.state(rig.run(10, 2)), 'cancelled');
+    assert.deepEqual(rig.violations('P1', 'P11'), []);
+    await rig.end();
+  });
   it('while a claim is all that its worker has left: it does not start there', async () => {
     const rig = new Rig();
     const host = rig.host();
