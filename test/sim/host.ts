@@ -246,6 +246,8 @@ export class Life {
       if (next === undefined) return;
       next();
     }
+    // What it did put its host to sleep.
+    if (!this.paused && this.host.asleep) this.host.onWake(() => this.#flush());
   }
 
   readonly clock: Clock = {

@@ -107,7 +107,7 @@ export function leftovers(evidence: Evidence): Violation[] {
   for (const host of hosts) {
     for (const [run, { plan, claimed }] of host.files) {
       // Armed, and never let go: of that nothing is left either.
-      const past = claimed === null && (plan.instant ?? Infinity) < epoch + endAt - 60_000;
+      const past = claimed === null && (plan.instant ?? Infinity) < host.now() - 60_000;
       if (ended.has(run) || (past && !host.processes.has(run)))
         wrong('P11', `the directory of ${run} was not forgotten`);
     }
