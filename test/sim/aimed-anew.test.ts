@@ -65,7 +65,7 @@ describe('a job that is aimed anew', () => {
   it('at all of others, while an attempt of one waits on a worker that it leaves: it is cancelled', async () => {
     const rig = new Rig();
     const job = {
-      schedule: '10 0 * * * *',
+      schedule: '10 * * * * *',
       command: 'sim 100-100 1',
       retry: { attempts: 1, backoff: '10s' },
     };
