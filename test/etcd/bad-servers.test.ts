@@ -211,7 +211,7 @@ describe('Agents, servers and command lines on a bad etcd', { skip }, async () =
     }
     const { child, said } = await saying(
       daemon('server', '', as('cronfleet-worker:worker-secret')),
-      /"code":"etcd_rights","message":"etcd does not let user \\"cronfleet-worker\\" write \/cron\/jobs\/.*cronfleet-api \(infra/,
+      /"code":"etcd_rights","message":"etcd does not let user \\"cronfleet-worker\\" write \/cron\/jobs\/.*cronfleet-api; where it does, run infra/,
       /cronfleet server: http/,
     );
     const [url = ''] = /http:\S+/.exec(said) ?? [];

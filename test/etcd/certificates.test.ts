@@ -148,6 +148,20 @@ describe('a certificate that has run out, or is about to', { timeout: 60_000 }, 
     assert.equal(of(old).length, 1);
   });
 
+  it('is told from one that does not hold yet, which is a matter of clocks', () => {
+    const tls = { ca: readFileSync(pem('ca')), cert: readFileSync(pem('cronfleet-api')), key: null };
+    const found = (now: number) => ofCertificates({ endpoints: [], user: null, tls }, now);
+    const yesterday = found(Date.now() - 86_400_000);
+    assert.deepEqual(
+      yesterday.map(({ level, message }) => `${level} ${message.replace(/\d{4}-\S+Z/g, 'TIME')}`),
+      ['ca', 'cert'].map(
+        (name) =>
+          `error the certificate of ${name}= holds from TIME on, and by this machine's clock it is TIME: is that clock right?`,
+      ),
+    );
+    assert.deepEqual(found(Date.now()), []);
+  });
+
   it('is not confused with an address that a store does not let in', async () => {
     // As Atlas ends TLS with those: a fatal alert, internal error.
     const atlas = createTcp((socket) =>

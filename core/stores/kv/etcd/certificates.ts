@@ -32,28 +32,41 @@ function read<T>(pem: Buffer | null, parse: (pem: Buffer) => T): T | 'unreadable
   }
 }
 
-/** Our own certificate and the authority we trust, where they have run out or will do so soon. */
+/** Our own certificate and the authority we trust, where they do not hold yet, have run out, or will do so soon. */
 export function ofCertificates({ tls }: EtcdOptions, now: number): StoreFinding[] {
   const files = [
     { name: 'ca', pem: tls?.ca ?? null },
     { name: 'cert', pem: tls?.cert ?? null },
   ];
   return files.flatMap(({ name, pem }) => {
-    const end = pem === null ? Number.POSITIVE_INFINITY : endOf(name, pem);
-    if (now < end - soonMs) return [];
-    const [level, when] = end <= now ? (['error', 'ran out'] as const) : (['warning', 'runs out'] as const);
-    return [
-      {
-        ...{ code: 'etcd_certificate', level },
-        message: `the certificate of ${name}= ${when} at ${new Date(end).toISOString()}: have its authority make another (infra/etcd/certificates.sh)`,
-      },
+    if (pem === null) return [];
+    const { from, to } = timeOf(name, pem);
+    const finding = (level: StoreFinding['level'], what: string): StoreFinding[] => [
+      { code: 'etcd_certificate', level, message: `the certificate of ${name}= ${what}` },
     ];
+    const at = (ms: number) => new Date(ms).toISOString();
+    const anew = 'have its authority make another (infra/etcd/certificates.sh)';
+    if (now < from)
+      return finding(
+        'error',
+        `holds from ${at(from)} on, and by this machine's clock it is ${at(now)}: is that clock right?`,
+      );
+    if (now >= to) return finding('error', `ran out at ${at(to)}: ${anew}`);
+    return now < to - soonMs ? [] : finding('warning', `runs out at ${at(to)}: ${anew}`);
   });
 }
 
-/** Of ours the first counts, as the others are its chain; of authorities the last to end: two stand there while one takes the other's place. */
-function endOf(name: string, pem: Buffer): number {
+/** Of ours the first counts, as the others are its chain; of authorities the best: two stand there while one takes the other's place. */
+function timeOf(name: string, pem: Buffer): { from: number; to: number } {
   const all = pem.toString().match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  const ends = all.map((one) => new X509Certificate(one).validToDate.getTime());
-  return name === 'ca' ? Math.max(...ends) : (ends[0] ?? Number.POSITIVE_INFINITY);
+  const times = all.map((one) => {
+    const { validFromDate, validToDate } = new X509Certificate(one);
+    return { from: validFromDate.getTime(), to: validToDate.getTime() };
+  });
+  const [first = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY }] = times;
+  if (name !== 'ca' || times.length < 2) return first;
+  return {
+    from: Math.min(...times.map(({ from }) => from)),
+    to: Math.max(...times.map(({ to }) => to)),
+  };
 }

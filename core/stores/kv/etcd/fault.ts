@@ -95,6 +95,11 @@ const explanations: readonly [text: RegExp, what: string, lasting: boolean][] = 
     true,
   ],
   [
+    /certificate is not yet valid/,
+    "shows a certificate that does not hold yet; expected this machine's clock to be right",
+    true,
+  ],
+  [
     /certificate has expired/,
     'shows a certificate that has run out; expected one that holds (infra/etcd/certificates.sh), or clocks that are right',
     true,

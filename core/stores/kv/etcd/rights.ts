@@ -32,7 +32,7 @@ export async function ofRights(members: Members, user: string | null, part: Part
   return [
     {
       ...{ code: 'etcd_rights', level: 'error' },
-      message: `etcd does not let ${user === null ? 'this credential' : `user ${JSON.stringify(user)}`} ${missing.join(', ')}: let it come as a user with the role ${role} (infra/etcd/roles.sh)`,
+      message: `etcd does not let ${user === null ? 'this credential' : `user ${JSON.stringify(user)}`} ${missing.join(', ')}: let it come as a user with the role ${role}; where it does, run infra/etcd/roles.sh of this version again`,
     },
   ];
 }
