@@ -21,6 +21,8 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
   const program = startProgram(args, join(dir, 'log'));
   const { found } = await program.said(/(http:\S+)\/#token=(\S+)/);
   const [, url = '', token = ''] = found;
+  // By then it has heard reference time from the history, without which it takes no job.
+  await program.said(/"agent\.ready"/);
   after(async () => {
     await program.end('SIGTERM');
     rmSync(dir, { recursive: true });
