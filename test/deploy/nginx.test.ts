@@ -64,7 +64,10 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
     await once(stream, 'close');
     session.close();
     const plain = await fetch(`http://127.0.0.1:${nginx.httpPort}/jobs?x=1`, { redirect: 'manual' });
-    assert.deepEqual([plain.status, plain.headers.get('location')], [308, 'https://127.0.0.1/jobs?x=1']);
+    assert.deepEqual(
+      [plain.status, plain.headers.get('location')],
+      [308, 'https://cron.example.com/jobs?x=1'],
+    );
   });
 
   it('give the site by nginx just as a master gives it', async () => {

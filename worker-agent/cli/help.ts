@@ -30,10 +30,11 @@ export function helpOf(command: Command): string {
 /** What `cronfleet --help` says. */
 export function overview(): string {
   const parts = Map.groupBy(commands, ({ part }) => part);
+  const width = Math.max(...commands.map(({ name }) => name.length));
   const lines = [...parts].flatMap(([part, list]) => [
     '',
     `${part}:`,
-    ...list.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`),
+    ...list.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
   ]);
   return [
     `cronfleet ${version}: a crontab you can trust`,
