@@ -103,7 +103,8 @@ export async function recordOf(
   const enabled = job.enabled && !seen.job.enabled;
   const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
   const decided = seen.job.mode === job.mode ? 0 : await newestDecided(store, jobId(job.group, job.name));
-  const floor = enabled || moved ? Math.max(floorAt(store, now), decided) : seen.floor;
+  // Nor does it go back: below it lies what another lane has decided, by a clock that may have been ahead.
+  const floor = enabled || moved ? Math.max(floorAt(store, now), decided, seen.floor) : seen.floor;
   const floorWhy = enabled
     ? 'disabled'
     : !moved

@@ -187,7 +187,7 @@ export function resumeJob(store: JobStore, id: JobId, condition: Condition = {})
   return changeJob(store, id, condition, (record) => {
     const now = store.now();
     return isPaused(record.paused, now)
-      ? { ...record, paused: null, floor: floorAt(store, now), floorWhy: 'paused' }
+      ? { ...record, paused: null, floor: Math.max(floorAt(store, now), record.floor), floorWhy: 'paused' }
       : pastPause(record, now);
   });
 }

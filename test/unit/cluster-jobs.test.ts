@@ -48,6 +48,31 @@ async function decided(instant: number): Promise<void> {
   await kv.txn({ compare: [], then: [{ type: 'put', key: layout.cursor(id, '~'), value }] });
 }
 
+describe('a floor never goes back', () => {
+  const later: Record<string, () => Promise<unknown>> = {
+    'by an edit': () => save({ schedule: '*/2 * * * *' }),
+    'by enabling': async () => {
+      await save({ enabled: false });
+      await save();
+    },
+    'by a pause and its end': async () => {
+      await pauseJob(store, id, { by: 'me', reason: '', until: null });
+      await resumeJob(store, id);
+    },
+  };
+  for (const [how, act] of Object.entries(later))
+    it(how, async () => {
+      await save({ mode: 'all' });
+      // By a worker whose clock is ahead.
+      await decided(t0 + 6 * minute);
+      await save();
+      const floor = (await getJob(store, id))?.record.floor ?? 0;
+      assert.equal(floor, t0 + 6 * minute);
+      await act();
+      assert.ok(((await getJob(store, id))?.record.floor ?? 0) >= floor);
+    });
+});
+
 describe('what a save does to the floor', () => {
   const rows: [string, Partial<JobInput>, Partial<JobInput>, boolean][] = [
     ['another command leaves it', {}, { command: 'false' }, false],
