@@ -94,6 +94,24 @@ describe('the shipper', () => {
     assert.equal(history.text(idOf(1)), 'ab');
   });
 
+  test('behind a backlog gives a start only where no end of it goes along, and every end', async () => {
+    history.away = new Error('away');
+    const ledger = start();
+    const away = seen('ledger.away');
+    await ledger.record([record(0)]);
+    await away;
+    await ledger.record([record(1, { state: 'running' }), record(2, { state: 'running' })]);
+    await ledger.record([record(1), record(1, { state: 'lost' }), record(3)]);
+    history.away = null;
+    await clock.advance(30_000);
+    assert.equal(await ledger.acked(idOf(3), Number.POSITIVE_INFINITY), true);
+    assert.deepEqual(history.saved, [0, 2, 1, 1, 3].map(idOf));
+    assert.deepEqual(
+      [1, 2, 3].map((n) => history.runs.get(idOf(n))?.state),
+      ['succeeded', 'running', 'succeeded'],
+    );
+  });
+
   test('says whether History has a terminal record, and waits no longer than asked', async () => {
     history.away = new Error('away');
     const ledger = start();

@@ -1,5 +1,5 @@
 import type { RunId } from '#core/model/ids.ts';
-import { isTerminal } from '#core/model/run.ts';
+import { isTerminal, type Run } from '#core/model/run.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { EventOf, Events } from '#core/ports/events.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
@@ -98,7 +98,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     const spooled = batch.map(({ payload }) => unpackRecord(payload));
     const runs = spooled.map(({ run }) => run);
     const alerts = spooled.flatMap((each) => each.alerts);
-    await save('record', runs, ({ id }) => id, history.saveRuns.bind(history));
+    await save('record', lasting(runs), ({ id }) => id, history.saveRuns.bind(history));
     // Behind the records: by these it is judged whether an alert is over.
     if (alerts.length > 0) await save('alert', alerts, ({ run }) => run, history.addAlerts.bind(history));
     succeeded();
@@ -175,6 +175,12 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
       acks.close();
     },
   };
+}
+
+/** Without open records that another of the same run replaces in the same breath: behind a backlog that is half of what is written. */
+function lasting(runs: readonly Run[]): Run[] {
+  const last = new Map(runs.map(({ id }, at) => [id, at]));
+  return runs.filter(({ id, state }, at) => isTerminal(state) || last.get(id) === at);
 }
 
 function isUnfit(error: unknown): error is HistoryError {
