@@ -111,9 +111,12 @@ for (const programs of await etcds()) {
           assert.ok(error.message.includes(JSON.stringify(user)) && !error.message.includes(password));
           return true;
         });
-      const kv = await open(`etcd://${cluster.endpoints}`);
-      await assert.rejects(write(kv, save), { code: 'forbidden', message: /etcd at .* user name is empty/ });
-      await kv.close();
+      // A current etcd does not even tell its version to nobody, so there the opening is refused.
+      const tries = async () => {
+        const kv = await open(`etcd://${cluster.endpoints}`);
+        await write(kv, save).finally(() => kv.close());
+      };
+      await assert.rejects(tries(), /etcd at .* user name is empty/);
     });
 
     it('work on when their tokens expire, with watches and leases that were there before', async () => {
