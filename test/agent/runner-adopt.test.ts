@@ -184,9 +184,9 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     assert.equal(host.found[0]?.phase, 'running');
     const end = await host.ended(slow);
     assert.equal(end.how, 'timed_out');
-    assert.ok(
-      end.startedAt !== null && end.endedAt - end.startedAt >= 700 && end.endedAt - end.startedAt < 5_000,
-    );
+    const tookMs = end.endedAt - (end.startedAt ?? 0);
+    // Both are told by files, whose times come from the kernel's coarse clock: up to a tick of 10 ms early.
+    assert.ok(tookMs >= 690 && tookMs < 5_000, `${tookMs} ms`);
   });
 
   it('is called killed though the agent that signalled it was gone by its end', async () => {
