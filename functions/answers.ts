@@ -119,6 +119,8 @@ export const LogPart = v.strictObject({
 export const Found = v.strictObject({
   lines: v.array(v.strictObject({ run: text, at: time, offset: whole, line: text })),
   complete: v.boolean(),
+  next: orNull(text),
+  reachedAt: orNull(time),
 });
 export const Version = v.strictObject({
   at: time,

@@ -104,7 +104,11 @@ export interface History {
   /** For each `group/name` its latest record. */
   latest(jobs: readonly string[]): Promise<Map<string, Run>>;
   log(run: RunId, from: number, maxBytes: number): Promise<LogRead>;
-  /** Lines of this job's logs since `since` that contain `text`, newest runs first, reading at most `maxBytes`. */
+  /**
+   * Lines of this job's logs since `since` that contain `text`, newest runs first, reading at most `maxBytes`, which have to
+   * be more than two pieces have; from where the search ended early whose `next` is the cursor. Refusal `query_invalid`
+   * for any other cursor.
+   */
   search(query: {
     group: string;
     name: string;
@@ -112,10 +116,14 @@ export interface History {
     since: number;
     maxBytes: number;
     limit: number;
+    cursor?: string;
   }): Promise<{
     lines: { run: RunId; at: number; offset: number; line: string }[];
     /** False when `maxBytes` or `limit` ended it early. */
     complete: boolean;
+    /** Where the next search goes on, and when the run was due that this one had come to; null when complete. */
+    next: string | null;
+    reachedAt: number | null;
   }>;
   stats(query: {
     groups?: readonly string[];

@@ -4,7 +4,7 @@ import { type Caller, hasRole } from '../deps.ts';
 import { defined, number, paging } from '../fields.ts';
 import { jobOf } from '../job-path.ts';
 import { route } from '../route.ts';
-import { iso, masked } from '../views.ts';
+import { iso, isoOrNull, masked } from '../views.ts';
 import { atJob } from './jobs.ts';
 
 /** Of its logs one search reads at most this. */
@@ -34,16 +34,21 @@ export const jobPastRoutes = [
     query: v.strictObject({
       text: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
       days: v.optional(number(1, 36_500), '7'),
+      cursor: paging.cursor,
     }),
     answer: Found,
     async handle(asked) {
       const { c, deps, query } = asked;
       const { group, name } = jobOf(asked);
-      const { lines, complete } = await deps.history.search({
-        ...{ group, name, text: query.text, maxBytes: searchedBytes, limit: foundLines },
-        since: deps.clock.now() - query.days * 86_400_000,
+      const { text, days, cursor } = query;
+      const { lines, complete, next, reachedAt } = await deps.history.search({
+        ...{ group, name, ...defined({ text, cursor }), maxBytes: searchedBytes, limit: foundLines },
+        since: deps.clock.now() - days * 86_400_000,
       });
-      return c.json({ lines: lines.map((line) => ({ ...line, at: iso(line.at) })), complete });
+      return c.json({
+        lines: lines.map((line) => ({ ...line, at: iso(line.at) })),
+        ...{ complete, next, reachedAt: isoOrNull(reachedAt) },
+      });
     },
   }),
 ];

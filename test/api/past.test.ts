@@ -198,7 +198,9 @@ describe('what was', () => {
       ]),
       [['disk full', 'default~a~o1~1', 5]],
     );
+    assert.deepEqual([found.complete, found.next, found.reachedAt], [true, null, null]);
     assert.equal((await api.ask('GET', `${at('a')}/search`)).status, 400);
+    assert.equal((await api.ask('GET', `${at('a')}/search?text=disk&cursor=x`)).status, 400);
   });
 
   it('was done by whom is kept for admins, with what it was before and after', async () => {

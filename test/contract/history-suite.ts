@@ -400,7 +400,48 @@ export function historySuite(
         assert.deepEqual([few.lines.length, few.complete], [1, false]);
         const little = await history.search({ ...query, maxBytes: 20 });
         assert.deepEqual([little.lines.length, little.complete], [1, false]);
-        assert.deepEqual(await history.search({ ...query, name: 'none' }), { lines: [], complete: true });
+        assert.deepEqual(await history.search({ ...query, name: 'none' }), {
+          ...{ lines: [], complete: true, next: null, reachedAt: null },
+        });
+      },
+    );
+    promise(
+      'are searched on from where a search ended early, and nothing is found twice or passed over',
+      async (history) => {
+        const runs = [3, 2, 1].map((at) => run(at));
+        await history.saveRuns(runs);
+        // Lines that go over pieces, a gap before the last of them, and bytes that are not text.
+        const texts = ['needle 1\nnee', 'dle 2\n\u{1f600} needle 3\n', 'needle 4\nno\nneedle 5'];
+        const offsets = [0, 12, 99];
+        await history.saveLogs(
+          runs.flatMap(({ id }) => texts.map((text, seq) => chunk(id, seq, offsets[seq] ?? 0, text))),
+        );
+        const query = { group: 'default', name: 'job', text: 'needle', since: 0, maxBytes: 1_000, limit: 99 };
+        const whole = await history.search(query);
+        assert.equal(whole.lines.length, 15);
+        for (const bounds of [{ limit: 1 }, { limit: 2 }, { limit: 4 }, { maxBytes: 60 }, { maxBytes: 75 }]) {
+          const lines: typeof whole.lines = [];
+          const reached: (number | null)[] = [];
+          for (let cursor: string | null = ''; cursor !== null; ) {
+            const from: { cursor?: string } = cursor === '' ? {} : { cursor };
+            const found = await history.search({ ...query, ...bounds, ...from });
+            lines.push(...found.lines);
+            reached.push(found.reachedAt);
+            assert.equal(found.complete, found.next === null);
+            cursor = found.next;
+          }
+          assert.deepEqual(lines, whole.lines);
+          assert.ok(reached.length > 2);
+          const due = runs.map(({ instant }) => instant);
+          assert.deepEqual(reached, [
+            ...reached
+              .slice(0, -1)
+              .filter((at) => due.includes(at))
+              .sort((a, b) => Number(b) - Number(a)),
+            null,
+          ]);
+        }
+        await assert.rejects(history.search({ ...query, cursor: 'x' }), { code: 'query_invalid' });
       },
     );
     promise(

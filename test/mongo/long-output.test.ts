@@ -90,7 +90,7 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
       runs.map((run, at) => [run, 7, `needle ${2 - at} €`]),
     );
     const none = await ask('GET', '/jobs/default/speaks/search?text=absent');
-    assert.deepEqual(none, { lines: [], complete: true });
+    assert.deepEqual(none, { lines: [], complete: true, next: null, reachedAt: null });
   });
 
   it('is searched within bounds, which are said: of bytes read, of lines found, of days', async () => {
@@ -118,11 +118,15 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
     await past(20, 1, 'hay and a needle, 32 bytes long\n');
     const many = await found('text=needle');
     assert.deepEqual([many.lines.length, many.complete], [500, false]);
-    assert.deepEqual(await found('text=ancient&days=2'), { lines: [], complete: true });
+    assert.deepEqual((await found('text=ancient&days=2')).lines, []);
     assert.equal((await found('text=ancient&days=4')).lines.length, 500);
     // 65 MiB that came later: what lies behind them is not looked at.
     const newest = await past(10, 65 * 16, 'nothing in here, just 32 bytes.\n');
-    assert.deepEqual(await found('text=needle'), { lines: [], complete: false });
+    const first = await found('text=needle');
+    assert.deepEqual([first.lines.length, first.complete], [0, false]);
+    assert.ok(newest.includes(first.reachedAt.replace(/[-:]/g, '')));
+    // But by a second search.
+    assert.equal((await found(`text=needle&cursor=${first.next}`)).lines.length, 500);
     const seen = await found('text=nothing');
     assert.equal(seen.lines.at(-1).run, newest);
     await store.close();

@@ -1,14 +1,15 @@
 import { Refusal } from '#core/model/refusal.ts';
 
-type Part = number | string;
+export type CursorPart = number | string;
+export type CursorShape = readonly ('number' | 'string')[];
 
 /** Where a list goes on: the sort key of its last item. */
-export function encodeCursor(parts: readonly Part[]): string {
+export function encodeCursor(parts: readonly CursorPart[]): string {
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
 }
 
 /** Refusal `query_invalid` for anything that `encodeCursor` did not make for this list. */
-export function decodeCursor(cursor: string, shape: readonly ('number' | 'string')[]): Part[] {
+export function decodeCursor(cursor: string, shape: CursorShape): CursorPart[] {
   try {
     const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
     if (

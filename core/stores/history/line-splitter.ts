@@ -13,13 +13,19 @@ const newline = 10;
 export class LineSplitter {
   #rest: Uint8Array = new Uint8Array();
   /** Where `#rest` began. */
-  #start = 0;
+  #start: number;
   #at = 0;
   readonly #overlap: number;
 
   /** `overlapBytes`: of less than this nothing is torn where a line is taken for several. */
-  constructor(overlapBytes: number) {
+  constructor(overlapBytes: number, start = 0) {
     this.#overlap = overlapBytes;
+    this.#start = start;
+  }
+
+  /** Where the line begins that is not whole yet: from here on another splitter goes on as this one would. */
+  get start(): number {
+    return this.#start;
   }
 
   *push({ offset, at, data }: { offset: number; at: number; data: Uint8Array }): Generator<Line> {

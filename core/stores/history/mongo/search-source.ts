@@ -13,22 +13,24 @@ export function searchSource(
   logs: ReturnType<typeof logsCollection>,
   { group, name, since }: Parameters<History['search']>[0],
 ): SearchSource {
-  const page = (below: string | null) =>
+  const page = (end: { $lt?: string; $lte?: string }) =>
     runs
-      .find({ group, name, order: { $gte: orderFrom(since), ...(below === null ? {} : { $lt: below }) } })
+      .find({ group, name, order: { $gte: orderFrom(since), ...end } })
       .project<{ _id: string; order: string }>({ order: 1 })
       .sort({ order: -1 })
       .limit(pageRuns)
       .toArray();
   return {
-    async *runs() {
-      for (let some = await page(null); ; ) {
-        for (const { _id } of some) yield _id;
+    keyShape: ['string'],
+    async *runs(first) {
+      for (let some = await page(first === null ? {} : { $lte: String(first[0]) }); ; ) {
+        // An order begins with when the run was due.
+        for (const { _id, order } of some) yield { id: _id, due: Number.parseInt(order, 10), key: [order] };
         const last = some.at(-1);
         if (last === undefined || some.length < pageRuns) return;
-        some = await page(last.order);
+        some = await page({ $lt: last.order });
       }
     },
-    pieces: (run) => logs.pieces(run, -1),
+    pieces: (run, start) => logs.pieces(run, start),
   };
 }

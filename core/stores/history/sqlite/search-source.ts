@@ -15,22 +15,29 @@ export function searchSource(
     `SELECT due, attempt, seq, id FROM run INDEXED BY run_job
      WHERE grp = ? AND name = ? AND due >= ? AND (due, attempt, seq) < (?, ?, ?) ${newestFirst} LIMIT ${pageRuns}`,
   );
+  const around = db.prepare(
+    'SELECT offset, at, data FROM log WHERE run = ? AND offset <= ? ORDER BY offset DESC LIMIT 1',
+  );
   const next = db.prepare(
     'SELECT offset, at, data FROM log WHERE run = ? AND offset > ? ORDER BY offset LIMIT 1',
   );
   return {
-    async *runs() {
-      for (let after = [Number.MAX_SAFE_INTEGER, 0, 0]; ; await turn()) {
+    keyShape: ['number', 'number', 'number'],
+    async *runs(first) {
+      const [due = Number.MAX_SAFE_INTEGER, attempt = 0, seq = 0] = (first ?? []).map(Number);
+      for (let after = [due, attempt, seq + 1]; ; await turn()) {
         const rows = page.all(group, name, since, ...after);
-        for (const { id } of rows) yield String(id);
-        const last = rows.at(-1);
-        if (last === undefined) return;
-        after = [Number(last.due), Number(last.attempt), Number(last.seq)];
+        for (const row of rows) {
+          after = [Number(row.due), Number(row.attempt), Number(row.seq)];
+          yield { id: String(row.id), due: Number(row.due), key: after };
+        }
+        if (rows.length === 0) return;
       }
     },
     // Each by a statement of its own: one that is under way may not be held over a turn, in which others write.
-    *pieces(run) {
-      for (let row = next.get(run, -1); row; row = next.get(run, Number(row.offset)))
+    *pieces(run, start) {
+      const first = around.get(run, start) ?? next.get(run, start);
+      for (let row = first; row; row = next.get(run, Number(row.offset)))
         yield { offset: Number(row.offset), at: Number(row.at), data: row.data as Uint8Array };
     },
   };
