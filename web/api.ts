@@ -93,6 +93,19 @@ export interface LogPart {
   droppedBytes: number;
 }
 
+export interface FoundLine {
+  run: string;
+  at: string;
+  offset: number;
+  line: string;
+}
+export interface Found {
+  lines: FoundLine[];
+  complete: boolean;
+  next: string | null;
+  reachedAt: string | null;
+}
+
 /** What the server would not do: `errors` name the fields. */
 export class Problem extends Error {
   readonly status: number;

@@ -2,10 +2,11 @@ import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import type { JobView, Page, Run } from './api.ts';
 import { JobForm } from './job-form.tsx';
+import { LogSearch } from './log-search.tsx';
 import { Coming, Fault, jobTitle, may, Runs, Schedule, type Shared, Time, useTitle } from './parts.tsx';
 
-export function JobPage(props: Shared & { group: string; name: string }) {
-  const { call, me, go, group, name } = props;
+export function JobPage(props: Shared & { group: string; name: string; search: string }) {
+  const { call, me, go, group, name, search } = props;
   const path = `/jobs/${encodeURIComponent(group)}/${encodeURIComponent(name)}`;
   useTitle(jobTitle(group, name));
   const [editing, setEditing] = useState<JobView | null>(null);
@@ -151,6 +152,7 @@ export function JobPage(props: Shared & { group: string; name: string }) {
         )}
       </dl>
       <h2 class="h5">Runs</h2>
+      <LogSearch {...{ call, go, path, search }} page={`/jobs/${group}/${name}`} />
       <Fault error={runs.error} />
       {runs.data && <Runs runs={[...waiting, ...runs.data.items]} go={go} />}
     </>

@@ -19,7 +19,7 @@ import { SignIn } from './sign-in.tsx';
 import { WorkersPage } from './workers-page.tsx';
 
 /** The page that a path names. */
-function Page({ path, ...shared }: Shared & { path: string }) {
+function Page({ path, search, ...shared }: Shared & { path: string; search: string }) {
   const [broken] = useErrorBoundary();
   if (broken !== undefined) return <Broken why={broken} />;
   const [, section = '', first = '', second = '', ...more] = path.split('/').map(decoded);
@@ -32,8 +32,10 @@ function Page({ path, ...shared }: Shared & { path: string }) {
     if (section === 'audit' && first === '') return <AuditPage {...shared} />;
     if (section === 'new' && first === '') return <JobForm {...shared} view={null} />;
     if (section === 'new' && first === 'channel') return <ChannelForm {...shared} channel={null} />;
-    if (section === 'jobs' && second !== '') return <JobPage {...shared} group={first} name={second} />;
-    if (section === 'runs' && first !== '' && second === '') return <RunPage {...shared} run={first} />;
+    if (section === 'jobs' && second !== '')
+      return <JobPage {...shared} group={first} name={second} search={search} />;
+    if (section === 'runs' && first !== '' && second === '')
+      return <RunPage {...shared} run={first} search={search} />;
   }
   return <NoPage />;
 }
@@ -72,10 +74,12 @@ function decoded(part: string): string {
   }
 }
 
+const placeOf = ({ pathname, search }: Location) => ({ path: pathname, search });
+
 function Signed({ api, signOut }: { api: Client; signOut(): void }) {
-  const [path, setPath] = useState(location.pathname);
+  const [{ path, search }, setPlace] = useState(placeOf(location));
   useEffect(() => {
-    const back = () => setPath(location.pathname);
+    const back = () => setPlace(placeOf(location));
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
@@ -87,8 +91,9 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
   });
   const go = (to: string) => {
     history.pushState(null, '', to);
-    setPath(to);
-    scrollTo(0, 0);
+    setPlace(placeOf(location));
+    // Only what is asked of the same page has changed: who asks there stays there.
+    if (location.pathname !== path) scrollTo(0, 0);
   };
   if (me === undefined)
     return (
@@ -137,7 +142,7 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
       </nav>
       <main class="container pb-4">
         <ServerNotice {...api} />
-        <Page key={path} {...api} me={me} go={go} path={path} />
+        <Page key={path} {...api} me={me} go={go} path={path} search={search} />
       </main>
     </>
   );

@@ -67,13 +67,16 @@ export function Link({
   to,
   go,
   children,
+  ...more
 }: {
   to: string;
   go(path: string): void;
   children: ComponentChildren;
+  class?: string;
 }) {
   return (
     <a
+      {...more}
       href={to}
       onClick={(event) => {
         // A new tab or window is the browser's to open.

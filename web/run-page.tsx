@@ -1,21 +1,25 @@
 import { useQuery } from '@tanstack/preact-query';
+import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { type LogPart, Problem, type Run } from './api.ts';
+import { emptyLog, grown, type Log } from './log-place.ts';
 import { Coming, Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
 
-/** What a page holds of a log at most; the whole is a download. */
-const mostCharacters = 400_000;
+/** Of what stands before a line that one has come for this much is shown, in bytes. */
+const beforeBytes = 16_384;
 const open = ['waiting', 'claimed', 'running'];
 /** How long a log that was cut off waits before it goes on. */
 const againMs = 2_000;
 
-export function RunPage({ call, download, me, go, run }: Shared & { run: string }) {
+export function RunPage({ call, download, me, go, run, search }: Shared & { run: string; search: string }) {
   useTitle(run);
-  const [log, setLog] = useState('');
+  const at = placeIn(search);
+  const [log, setLog] = useState<Log>(emptyLog);
   const [fault, setFault] = useState<unknown>(null);
   const path = `/runs/${encodeURIComponent(run)}`;
   const box = useRef<HTMLPreElement>(null);
+  const found = useRef<HTMLElement>(null);
   const { data, error, refetch } = useQuery({
     queryKey: ['run', run],
     queryFn: () => call<Run>('GET', path),
@@ -24,8 +28,9 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
 
   useEffect(() => {
     const stop = new AbortController();
-    setLog('');
-    let from = 0;
+    setLog(emptyLog);
+    let from = at === null ? 0 : Math.max(0, at - beforeBytes);
+    let held = emptyLog;
     let again: ReturnType<typeof setTimeout> | undefined;
     async function follow() {
       while (!stop.signal.aborted) {
@@ -33,9 +38,9 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
           signal: stop.signal,
         });
         setFault(null);
-        const gap = part.droppedBytes > 0 ? `\n... ${part.droppedBytes} bytes were not kept ...\n` : '';
-        setLog((text) => (text + gap + part.text).slice(-mostCharacters));
-        if (part.done) return;
+        held = grown(held, part, at);
+        setLog(held);
+        if (part.done || held.cutAfter) return;
         from = part.next;
       }
     }
@@ -52,14 +57,17 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
       stop.abort();
       clearTimeout(again);
     };
-  }, [path]);
+  }, [path, at]);
 
   useEffect(() => {
+    if (log.line !== null) return;
     const pre = box.current;
     // Who has scrolled up reads there; only who is at the end is taken along.
     if (pre !== null && pre.scrollHeight - pre.scrollTop - pre.clientHeight < 200)
       pre.scrollTop = pre.scrollHeight;
   }, [log]);
+
+  useEffect(() => found.current?.scrollIntoView({ block: 'center' }), [log.line]);
 
   if (data === undefined) return <Coming error={error} />;
   const kill = () => call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
@@ -123,7 +131,7 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
         <small class="text-body-secondary">
           {/* They are counted when the run ends. */}
           {data.endedAt !== null && `${data.bytes} bytes`}
-          {log.length >= mostCharacters && ' of which the end is shown'}
+          {log.cutBefore && ' of which the end is shown'}
         </small>
         <button
           type="button"
@@ -133,6 +141,17 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
           Download
         </button>
       </div>
+      {at !== null && (
+        <p class="small mb-2">
+          Marked is the line that was found.
+          {log.cutBefore && ' More stands before'}
+          {log.cutAfter && `${log.cutBefore ? ' and' : ' More stands'} behind`}
+          {(log.cutBefore || log.cutAfter) && ' what is shown.'}{' '}
+          <Link to={`/runs/${encodeURIComponent(run)}`} go={go}>
+            Show it as it ends
+          </Link>
+        </p>
+      )}
       <pre
         ref={box}
         class="log border rounded p-2 bg-body-tertiary"
@@ -141,8 +160,26 @@ export function RunPage({ call, download, me, go, run }: Shared & { run: string 
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and who has no mouse scrolls it by keys.
         tabIndex={0}
       >
-        {asTerminal(log)}
+        {log.line === null ? asTerminal(log.text) : <Marked {...log} line={log.line} mark={found} />}
       </pre>
     </>
   );
+}
+
+function Marked({ text, line, mark }: { text: string; line: number; mark: RefObject<HTMLElement> }) {
+  const end = text.indexOf('\n', line);
+  const behind = end < 0 ? text.length : end;
+  return (
+    <>
+      {asTerminal(text.slice(0, line))}
+      <mark ref={mark}>{asTerminal(text.slice(line, behind))}</mark>
+      {asTerminal(text.slice(behind))}
+    </>
+  );
+}
+
+/** The byte that one has come for, as the address of a line that was found names it. */
+function placeIn(search: string): number | null {
+  const at = Number(new URLSearchParams(search).get('at') ?? Number.NaN);
+  return Number.isSafeInteger(at) && at >= 0 ? at : null;
 }
