@@ -15,6 +15,9 @@ const orNull = <S extends v.GenericSchema>(schema: S) => v.nullable(schema);
 const whole = v.pipe(v.number(), v.integer());
 const text = v.string();
 
+/** The stores that did not answer: what only they know is left out (null, or not in the list). */
+const away = v.array(v.picklist(['history']));
+
 export const KillView = v.strictObject({
   by: text,
   requestedAt: time,
@@ -67,6 +70,7 @@ export const JobView = v.strictObject({
   next: v.array(time),
   last: orNull(RunView),
   running: v.array(RunView),
+  away,
 });
 export type JobView = v.InferOutput<typeof JobView>;
 
@@ -88,6 +92,9 @@ export const WorkerAnswer = v.strictObject({
   memory: orNull(v.number()),
 });
 export type WorkerAnswer = v.InferOutput<typeof WorkerAnswer>;
+
+/** Without History there are no load figures in it, and none of the workers that are gone. */
+export const Workers = v.strictObject({ items: v.array(WorkerAnswer), next: orNull(text), away });
 
 export const Findings = v.strictObject({
   items: v.array(

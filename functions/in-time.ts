@@ -12,3 +12,14 @@ export async function inTime<T>(clock: Clock, work: Promise<T>): Promise<T> {
   );
   return await Promise.race([work, late.promise]).finally(cancel);
 }
+
+/** That, or null where History is away: what only it knows is left out of an answer then, and `away` in it says so. */
+export async function unlessAway<T extends object | null>(clock: Clock, work: Promise<T>): Promise<T | null> {
+  try {
+    return await inTime(clock, work);
+  } catch (error) {
+    // It may be away for an hour: whoever asks for what the store of jobs knows must not be blind for so long.
+    if (error instanceof HistoryError) return null;
+    throw error;
+  }
+}

@@ -7,6 +7,7 @@ import { durationOf, lateMs, type Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
 import type { JobView, RunView, WorkerAnswer } from './answers.ts';
 import { type AppDeps, type Caller, hasRole, storeOf } from './deps.ts';
+import { unlessAway } from './in-time.ts';
 
 export const iso = (ms: number) => new Date(ms).toISOString();
 export const isoOrNull = (ms: number | null) => (ms === null ? null : iso(ms));
@@ -56,15 +57,11 @@ export function masked(env: object): Record<string, string> {
   return Object.fromEntries(Object.keys(env).map((name) => [name, '***']));
 }
 
-/** A living run, from History where that has it and from its key else. */
-async function runningOf({ history }: AppDeps, held: readonly HeldKey[]): Promise<Run[]> {
-  return Promise.all(
-    held.map(async (one) => {
-      // An attempt that waits has no record yet.
-      const known = one.value.state === 'claimed' ? await history.run(one.run) : null;
-      return known ?? runOfKey(one);
-    }),
-  );
+/** What History has of living runs. An attempt that waits has no record yet. */
+async function recordsOf({ history }: AppDeps, held: readonly HeldKey[]): Promise<Map<string, Run>> {
+  const claimed = held.filter(({ value }) => value.state === 'claimed');
+  const records = await Promise.all(claimed.map(({ run }) => history.run(run)));
+  return new Map(records.flatMap((run) => (run === null ? [] : [[run.id, run]])));
 }
 
 /** A stored job with what is known of its runs. */
@@ -72,24 +69,38 @@ export interface SeenJob {
   record: JobRecord;
   last: Run | null;
   running: Run[];
+  /** History did not answer: what ran last is not known, and of what lives only what its key says. */
+  historyAway: boolean;
 }
 
 export const idOf = ({ job }: JobRecord): JobId => jobId(job.group, job.name);
 
-/** What is known of the runs of these jobs, in few requests. */
-export async function seeJobs(deps: AppDeps, records: readonly JobRecord[]): Promise<SeenJob[]> {
+/** What is known of the runs of these jobs, in few requests. `blind`: History has just not answered, so it is not asked. */
+export async function seeJobs(
+  deps: AppDeps,
+  records: readonly JobRecord[],
+  blind = false,
+): Promise<SeenJob[]> {
+  const { clock, history } = deps;
   const ids = records.map(idOf);
-  const [latest, living] = await Promise.all([deps.history.latest(ids), livingRunsOf(storeOf(deps), ids)]);
-  return Promise.all(
-    records.map(async (record, at) => ({
-      record,
-      last: latest.get(idOf(record)) ?? null,
-      running: await runningOf(deps, living[at] ?? []),
-    })),
-  );
+  const [latest, living] = await Promise.all([
+    blind ? null : unlessAway(clock, history.latest(ids)),
+    livingRunsOf(storeOf(deps), ids),
+  ]);
+  const known = latest === null ? null : await unlessAway(clock, recordsOf(deps, living.flat()));
+  return records.map((record, at) => ({
+    record,
+    last: latest?.get(idOf(record)) ?? null,
+    running: (living[at] ?? []).map((one) => known?.get(one.run) ?? runOfKey(one)),
+    historyAway: known === null,
+  }));
 }
 
-export function jobView(now: number, caller: Caller, { record, last, running }: SeenJob): JobView {
+export function jobView(
+  now: number,
+  caller: Caller,
+  { record, last, running, historyAway }: SeenJob,
+): JobView {
   const { job, revision, paused } = record;
   return {
     job: jobFor(caller, job),
@@ -104,6 +115,7 @@ export function jobView(now: number, caller: Caller, { record, last, running }: 
     next: nextOf(record, now, 3).map(iso),
     last: last === null ? null : runView(last),
     running: running.map(runView),
+    away: historyAway ? ['history'] : [],
   };
 }
 

@@ -19,6 +19,8 @@ export interface JobView {
   next: string[];
   last: Run | null;
   running: Run[];
+  /** Stores that did not answer: what only they know is left out. */
+  away: 'history'[];
 }
 export interface Preview {
   sentence: string;

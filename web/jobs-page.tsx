@@ -77,7 +77,7 @@ export function JobsPage({ call, me, go }: Shared) {
 }
 
 function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
-  const { job, next, last, paused, running } = view;
+  const { job, next, paused, running } = view;
   const schedule = (
     <>
       <Schedule of={job.schedule} />{' '}
@@ -99,7 +99,15 @@ function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
       <td class="text-nowrap">
         <Until at={next[0] ?? null} />
       </td>
-      <td>{last === null ? '-' : <State of={last.state} />}</td>
+      <td>
+        <Last {...view} />
+      </td>
     </tr>
   );
+}
+
+function Last({ last, away }: JobView) {
+  if (last !== null) return <State of={last.state} />;
+  if (away.length === 0) return <>-</>;
+  return <span title="The history knows it, and does not answer the server at the moment">not known</span>;
 }

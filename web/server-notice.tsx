@@ -27,7 +27,7 @@ export function ServerNotice({ health }: Pick<Client, 'health'>) {
       {away.length > 0 && (
         <div class="alert alert-danger" role="alert">
           {away.join(' and ')} {away.length > 1 ? 'do' : 'does'} not answer the server at the moment. What
-          runs, runs on.
+          runs, runs on{stores?.kv === 'ok' && '; how it went before is not known meanwhile'}.
         </div>
       )}
     </>

@@ -45,7 +45,11 @@ const triggers: Record<OrderValue['kind'], Trigger> = {
  * A run, wherever it stands: its order, its key, what is owed of it, History; null when nobody knows it. The store is read first: a
  * key goes only after History has the record, or with an owed one in its place. Refusal `run_id_invalid`.
  */
-export async function findRun(store: JobStore, history: History, id: RunId): Promise<FoundRun | null> {
+export async function findRun(
+  store: JobStore,
+  history: Pick<History, 'run'>,
+  id: RunId,
+): Promise<FoundRun | null> {
   const { group, name, worker, cause, attempt } = parseRunId(id);
   const job = jobId(group, name);
   const lane = worker ?? oneLane;
@@ -60,9 +64,15 @@ export async function findRun(store: JobStore, history: History, id: RunId): Pro
   ])) as [Entry[], Entry[], Entry[], Entry[]];
 
   const key = running && readRunning(layout, running);
+  const owing = owed && readOwed(layout, owed);
+  const read = ordered && readOrder(layout, ordered);
+  const untaken =
+    read?.ok && attempt === 1 && waits(read.value, instantPart ?? null)
+      ? { job, id: order, value: read.value, mod: read.entry.mod }
+      : null;
   const known = await history.run(id).catch((error: unknown) => {
-    // What lives is to be seen, and killed, while History is away.
-    if (key?.ok) return null;
+    // What lives, or waits, is to be seen, and killed, while History is away.
+    if (key?.ok || owing?.ok || untaken !== null) return null;
     throw error;
   });
   const kill = asked && readKill(layout, asked);
@@ -72,13 +82,9 @@ export async function findRun(store: JobStore, history: History, id: RunId): Pro
     const run = known ?? runOfKey({ run: id, lane, entry: key.entry, value: key.value });
     return { run: withKill(run, standing), order: null };
   }
-  const owing = owed && readOwed(layout, owed);
   if (owing?.ok) return { run: owing.run, order: null };
   if (known !== null) return { run: withKill(known, standing), order: null };
-  const read = ordered && readOrder(layout, ordered);
-  if (!read?.ok || attempt !== 1 || !waits(read.value, instantPart ?? null)) return null;
-  const untaken = { job, id: order, value: read.value, mod: read.entry.mod };
-  return { run: runOfOrder(id, untaken), order: untaken };
+  return untaken === null ? null : { run: runOfOrder(id, untaken), order: untaken };
 }
 
 /** Whether this order has yet to come to that instant (null: a run now). */

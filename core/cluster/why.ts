@@ -4,7 +4,7 @@ import { jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
-import type { History } from '#core/ports/history.ts';
+import { type History, HistoryError } from '#core/ports/history.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import { decodeJob, type JobStore } from './job-record.ts';
@@ -19,7 +19,7 @@ const mostKeys = 500;
 /** Gathers what is known about one instant (UTC ms) of a job, and explains it. The store is seen at one revision. */
 export async function whyOf(
   store: JobStore,
-  history: History,
+  history: Pick<History, 'covering'>,
   { group, name }: { group: string; name: string },
   instant: number,
 ): Promise<Why> {
@@ -37,10 +37,15 @@ export async function whyOf(
     mostKeys,
   )) as [Entry[], Entry[], Entry[], Entry[], Entry[]];
   const now = store.now();
-  const [runs, workers] = await Promise.all([
-    history.covering(group, name, instant),
+  const [kept, workers] = await Promise.all([
+    // While it is away what the store of jobs knows is told, and that the rest is not known.
+    history.covering(group, name, instant).catch((error: unknown) => {
+      if (!(error instanceof HistoryError)) throw error;
+      return null;
+    }),
     listWorkers(kv, layout, [], now),
   ]);
+  const runs = kept ?? [];
   const record = jobs[0] === undefined ? null : decodeJob(layout, jobs[0]).record;
   const cursorsRead = cursors.map((entry) => readCursor(layout, entry));
   const runningRead = running.map((entry) => readRunning(layout, entry));
@@ -48,6 +53,7 @@ export async function whyOf(
     ...{ job: id, instant, now, record },
     schedule: record === null ? null : scheduleOf(record.job),
     cursors: cursorsRead.flatMap((read) => (read.ok ? [{ lane: read.lane, ...read.value }] : [])),
+    historyAway: kept === null,
     runs: [...owedFor(layout, owed, instant, runs), ...runs],
     running: runningRead.flatMap((read) => {
       if (!read.ok || read.value.instant !== instant) return [];

@@ -14,6 +14,7 @@ const shown = (ms: number) => new Date(ms).toISOString();
 export function evidenceOf(facts: WhyFacts): WhyEvidence[] {
   const found = [
     ...ofRuns(facts),
+    ...(facts.historyAway ? [{ at: null, what: 'does not answer', source: 'history' }] : []),
     ...ofLanes(facts),
     ...ofStrangers(facts),
     ...ofJob(facts),

@@ -15,6 +15,8 @@ export interface WhyFacts {
   cursors: readonly { lane: string; instant: number; from: string; why: string }[];
   /** Records that cover the instant, latest attempt first: of History, and owed to it. */
   runs: readonly Run[];
+  /** History does not answer: of its records none is in `runs`. */
+  historyAway: boolean;
   /** Keys that live for it. */
   running: readonly { run: string; worker: string; state: string; at: number; attempt: number }[];
   /** Orders that have yet to come to it. */
@@ -39,7 +41,8 @@ const shown = (ms: number) => new Date(ms).toISOString();
 
 /** What became of an instant, or will, and why. Every answer names what it rests on. */
 export function explain(facts: WhyFacts): Why {
-  const verdict = living(facts) ?? recorded(facts) ?? unscheduled(facts) ?? unrecorded(facts);
+  const verdict =
+    living(facts) ?? recorded(facts) ?? unreadable(facts) ?? unscheduled(facts) ?? unrecorded(facts);
   return { ...verdict, evidence: evidenceOf(facts) };
 }
 
@@ -98,6 +101,18 @@ function sentenceOf(run: Run, instant: number): string {
 function ended({ state }: Run): string {
   const words: Partial<Record<Run['state'], string>> = { succeeded: 'succeeded', failed: 'failed' };
   return words[state] ?? (state === 'timed_out' ? 'timed out' : `was ${state}`);
+}
+
+/** Whoever has decided it wrote its record, and that can't be read. What nobody has decided yet has none. */
+function unreadable({ historyAway, instant, now, record, cursors }: WhyFacts): Verdict | null {
+  if (!historyAway || instant > now) return null;
+  const decided = cursors.filter((cursor) => cursor.instant >= instant);
+  if (record !== null && decided.length === 0 && instant > record.floor) return null;
+  const far = decided.map(({ instant: at, why }) => `${why}, up to ${shown(at)}`).join('; ');
+  return say(
+    'unknown',
+    `The history does not answer at the moment, and it alone knows what became of it${far === '' ? '' : `: it was decided (${far})`}.`,
+  );
 }
 
 /** There is nothing that could be due. */

@@ -13,6 +13,7 @@ import { checkEncoded, expectType, parseBy, parseJson, textOf } from '../body.ts
 import { courseJob, courseLogs } from '../course-views.ts';
 import { checkGroup, type Env, storeOf } from '../deps.ts';
 import { number } from '../fields.ts';
+import { unlessAway } from '../in-time.ts';
 import { storeRefusal } from '../problem.ts';
 import { type Asking, type Route, route } from '../route.ts';
 
@@ -116,8 +117,9 @@ async function killAll(asked: Asking): Promise<null> {
   const store = storeOf(deps);
   for (const { run } of await livingRuns(store, id)) {
     try {
+      const known = await unlessAway(deps.clock, deps.history.run(run));
       const how = { by: caller.name, signal: null, graceMs: null };
-      const { fresh } = await askKill(store, run, await deps.history.run(run), how);
+      const { fresh } = await askKill(store, run, known, how);
       if (fresh) await audit(asked, 'run.kill', { job: id, target: run });
     } catch (error) {
       // It has ended since it was listed: then nothing of it needs killing.

@@ -2,13 +2,21 @@ import * as v from 'valibot';
 import { listWorkers, setDrain } from '#core/cluster/workers.ts';
 import { jobId, parseJobId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { Audited, Findings, listOf, WorkerAnswer } from '../answers.ts';
+import { Audited, Findings, listOf, WorkerAnswer, Workers } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { checkEveryGroup, checkGroup, groupsOf } from '../deps.ts';
+import { type AppDeps, checkEveryGroup, checkGroup, groupsOf } from '../deps.ts';
 import { defined, jobText, name, paging, time } from '../fields.ts';
+import { unlessAway } from '../in-time.ts';
 import { pageBy } from '../paging.ts';
 import { type Asking, route } from '../route.ts';
 import { iso, workerView } from '../views.ts';
+
+/** Every worker; `away`: without the load figures, which History keeps, and without those that are gone. */
+async function workersOf({ kv, layout, history, clock }: AppDeps) {
+  const loads = await unlessAway(clock, history.loads());
+  const workers = await listWorkers(kv, layout, loads ?? [], clock.now());
+  return { workers, away: loads === null ? (['history'] as const) : [] };
+}
 
 async function drain(asked: Asking, draining: boolean): Promise<Response> {
   const { c, deps, caller } = asked;
@@ -20,7 +28,7 @@ async function drain(asked: Asking, draining: boolean): Promise<Response> {
   const after = draining ? { by: caller.name, at: now } : null;
   const before = await setDrain(deps.kv, deps.layout, id, after);
   await audit(asked, draining ? 'worker.drain' : 'worker.undrain', { target: id, before, after });
-  const workers = await listWorkers(deps.kv, deps.layout, await deps.history.loads(), now);
+  const { workers } = await workersOf(deps);
   const worker = workers.find((one) => one.id === id);
   if (worker === undefined) throw new Refusal('worker_not_found', `worker: ${id} has gone meanwhile`);
   return c.json(workerView(worker));
@@ -32,11 +40,11 @@ const empty = v.strictObject({});
 export const fleetRoutes = [
   route({
     ...{ method: 'GET', path: '/workers', role: 'viewer', summary: 'List workers' },
-    ...{ query: v.strictObject(paging), answer: listOf(WorkerAnswer) },
+    ...{ query: v.strictObject(paging), answer: Workers },
     async handle({ c, deps, query }) {
-      const workers = await listWorkers(deps.kv, deps.layout, await deps.history.loads(), deps.clock.now());
+      const { workers, away } = await workersOf(deps);
       const { items, next } = pageBy(workers, ({ id }) => id, query);
-      return c.json({ items: items.map(workerView), next });
+      return c.json({ items: items.map(workerView), next, away });
     },
   }),
   route({

@@ -5,13 +5,11 @@ import { listWorkers } from '#core/cluster/workers.ts';
 import { fits } from '#core/decide/placement.ts';
 import { Job, type JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { HistoryError } from '#core/ports/history.ts';
 import { JobView, listOf } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { expectType, parseJson, textOf } from '../body.ts';
 import { type AppDeps, type Caller, mayTouch, storeOf } from '../deps.ts';
 import { flag, name, paging, state } from '../fields.ts';
-import { inTime } from '../in-time.ts';
 import { conditionOf, conditions, jobOf, storedJob } from '../job-path.ts';
 import { checkNotified } from '../notified.ts';
 import { decodeCursor, encodeCursor } from '../paging.ts';
@@ -60,17 +58,28 @@ function isIn({ last, running }: SeenJob, wanted: ListQuery['state']): boolean {
   return wanted === undefined || last?.state === wanted || running.some((run) => run.state === wanted);
 }
 
+function unknownState(): Refusal {
+  return new Refusal(
+    'store_unavailable',
+    'state: the history does not answer at the moment, and it alone knows how a job last ended; leave state= out, or try again',
+  );
+}
+
 async function listJobs({ c, deps, caller, query }: Asked<ListQuery, undefined>): Promise<Response> {
   const { limit, cursor, group } = query;
   const passes = await filterOf(deps, caller, query);
   const found: SeenJob[] = [];
+  let blind = false;
   let after = cursor === undefined ? null : decodeCursor(cursor, deps.layout.jobs);
   for (let page = 0; page < mostPages; page += 1) {
     const read = await pageOfJobs(storeOf(deps), { group, after, limit: Math.max(limit, 100) });
     const good = read.jobs.map(({ record }) => record).filter(passes);
     // Where no state is asked for, what would not fit on the page need not be looked at.
     const looked = query.state === undefined ? good.slice(0, limit - found.length + 1) : good;
-    found.push(...(await seeJobs(deps, looked)).filter((one) => isIn(one, query.state)));
+    const seen = await seeJobs(deps, looked, blind);
+    blind ||= seen.some(({ historyAway }) => historyAway);
+    if (blind && query.state !== undefined) throw unknownState();
+    found.push(...seen.filter((one) => isIn(one, query.state)));
     after = read.more ? read.last : null;
     if (found.length > limit) {
       found.length = limit;
@@ -88,16 +97,10 @@ async function listJobs({ c, deps, caller, query }: Asked<ListQuery, undefined>)
 
 /** One job, with its revision as entity tag. */
 export async function answerJob({ c, deps, caller }: Asking, record: JobRecord, status: 200 | 201 = 200) {
-  const blank = { record, last: null, running: [] };
-  const looked = seeJobs(deps, [record]);
-  const [seen = blank] = await (c.req.method === 'GET'
-    ? looked
-    : inTime(deps.clock, looked).catch((error: unknown) => {
-        // A change has been made, whatever can be told of its runs.
-        if (!(error instanceof HistoryError)) throw error;
-        return [blank];
-      }));
-  return c.json(jobView(deps.clock.now(), caller, seen), status, { etag: `"${record.revision}"` });
+  const [seen] = await seeJobs(deps, [record]);
+  return c.json(jobView(deps.clock.now(), caller, seen as SeenJob), status, {
+    etag: `"${record.revision}"`,
+  });
 }
 
 /** Group and name may be left to the path. */

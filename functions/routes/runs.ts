@@ -10,6 +10,7 @@ import { LogPart, listOf, RunView } from '../answers.ts';
 import { audit } from '../audit.ts';
 import { checkGroup, groupsOf, storeOf } from '../deps.ts';
 import { defined, duration, jobText, name, number, paging, state, time, trigger } from '../fields.ts';
+import { inTime } from '../in-time.ts';
 import { type Asked, type Asking, route } from '../route.ts';
 import { longestWaitS, showLog } from '../run-log.ts';
 import { runView } from '../views.ts';
@@ -22,7 +23,8 @@ function notFound(id: string): Refusal {
 async function runOf({ c, deps, caller }: Asking): Promise<FoundRun> {
   const id = c.req.param('run') ?? '';
   checkGroup(caller, parseRunId(id).group);
-  const found = await findRun(storeOf(deps), deps.history, id);
+  const { clock, history } = deps;
+  const found = await findRun(storeOf(deps), { run: (one) => inTime(clock, history.run(one)) }, id);
   if (found === null) throw notFound(id);
   return found;
 }

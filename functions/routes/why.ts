@@ -4,6 +4,7 @@ import { parseJobId } from '#core/model/ids.ts';
 import { WhyAnswer } from '../answers.ts';
 import { checkGroup, storeOf } from '../deps.ts';
 import { jobText, time } from '../fields.ts';
+import { inTime } from '../in-time.ts';
 import { route } from '../route.ts';
 import { isoOrNull } from '../views.ts';
 
@@ -13,7 +14,11 @@ export const whyRoute = route({
   async handle({ c, deps, caller, query }) {
     const job = parseJobId(query.job);
     checkGroup(caller, job.group);
-    const why = await whyOf(storeOf(deps), deps.history, job, query.instant);
+    const { clock, history } = deps;
+    const records = {
+      covering: (...asked: Parameters<typeof history.covering>) => inTime(clock, history.covering(...asked)),
+    };
+    const why = await whyOf(storeOf(deps), records, job, query.instant);
     return c.json({ ...why, evidence: why.evidence.map((one) => ({ ...one, at: isoOrNull(one.at) })) });
   },
 });

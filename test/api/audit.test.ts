@@ -8,6 +8,7 @@ import { routesOf } from '#functions/app.ts';
 import { pathOf } from '#functions/route.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { type Api, type How, makeApp } from './make-app.ts';
+import { switchedHistory } from './switched-history.ts';
 
 const hour = 3_600_000;
 const job = { command: 'x', schedule: '0 * * * *' };
@@ -147,19 +148,14 @@ describe('while the history is away', () => {
   let api: Api;
   let clock: VirtualClock;
   let history: History;
-  /** What becomes of each question to it. */
-  let away: (() => Promise<never>) | null = null;
+  let store: ReturnType<typeof switchedHistory>;
   const refused = () => Promise.reject(new HistoryError('unavailable', 'connection refused'));
   const paused = () => new Promise<never>(() => {});
   before(async () => {
     clock = new VirtualClock();
     const plain = await makeApp({ clock });
-    history = new Proxy(plain.history, {
-      get: (held, name: keyof History) =>
-        typeof held[name] === 'function'
-          ? (...given: never[]) => (away === null ? Reflect.apply(held[name], held, given) : away())
-          : held[name],
-    });
+    store = switchedHistory(plain.history);
+    ({ history } = store);
     api = await makeApp({ clock, history });
   });
   after(() => api.close());
@@ -168,14 +164,14 @@ describe('while the history is away', () => {
   const audits = async () => (await api.ask('GET', '/api/v1/audit?limit=500')).json.items;
 
   it('a change is answered as one that was made, and its audit comes later: nothing of it is lost', async () => {
-    away = refused;
+    store.set(refused);
     assert.equal((await api.ask('PUT', '/api/v1/jobs/g/a', { body: job })).status, 201);
     assert.equal((await api.ask('POST', '/api/v1/jobs/g/a/pause', { body: {} })).status, 200);
     assert.equal((await api.ask('PUT', '/api/v1/channels/c', { body: channel })).status, 201);
     assert.equal(await owed(), 3);
     await assert.rejects(pay());
     assert.equal(await owed(), 3);
-    away = null;
+    store.set(null);
     await Promise.all([pay(), pay()]);
     assert.equal(await owed(), 0);
     const entries: { what: string; who: string; after: { command: string } }[] = await audits();
@@ -185,10 +181,10 @@ describe('while the history is away', () => {
   });
 
   it('an entry that it will never take holds up nothing behind it, and stays where it is', async () => {
-    away = refused;
+    store.set(refused);
     for (const name of ['x', 'y', 'z'])
       assert.equal((await api.ask('PUT', `/api/v1/channels/${name}`, { body: channel })).status, 201);
-    away = null;
+    store.set(null);
     const [bad] = (await api.kv.range(prefixRange(api.layout.audits))).entries;
     const picky = new Proxy(history, {
       get: (held, name) =>
@@ -207,14 +203,14 @@ describe('while the history is away', () => {
 
   it('a request that changes much waits no longer for it than one that changes little', async () => {
     const jobs = Array.from({ length: 20 }, (_, n) => ({ group: 'many', name: `j${n}`, command: 'x' }));
-    away = paused;
+    store.set(paused);
     const from = clock.boot();
     const answer = api.ask('POST', '/api/v1/apply', { body: { jobs } });
     await clock.until(answer);
     assert.equal((await answer).status, 200);
     assert.ok(clock.boot() - from <= 2_000, `${clock.boot() - from} ms`);
     assert.equal(await owed(), 20);
-    away = null;
+    store.set(null);
     await pay();
     assert.equal((await audits()).length, 26);
   });

@@ -54,6 +54,21 @@ describe('what the site says of a server that is not as it should be', leftOut, 
     up.complaints.length = 0;
   });
 
+  it('what of a job is not known then, where there is a job', async () => {
+    await up.ask('PUT', '/jobs/default/early', { command: 'true' });
+    await page.route('**/api/v1/jobs?**', async (route) => {
+      const answer = await route.fetch();
+      const { items, next } = await answer.json();
+      const short = items.map((view: object) => ({ ...view, last: null, away: ['history'] }));
+      await route.fulfill({ response: answer, json: { items: short, next } });
+    });
+    await page.reload();
+    await page.getByRole('row').filter({ hasText: 'early' }).getByText('not known').waitFor();
+    await page.unroute('**/api/v1/jobs?**');
+    await page.getByText('not known').waitFor({ state: 'detached' });
+    await up.ask('DELETE', '/jobs/default/early');
+  });
+
   it('that nobody answers, and all by itself when somebody does again', async () => {
     await page.route('**/api/v1/**', (route) => route.abort());
     await page.reload();

@@ -204,6 +204,11 @@ describe('a run is found', () => {
     const away: History = { ...history, run: () => Promise.reject(new Error('away')) };
     assert.equal((await findRun(store, away, run))?.run.state, 'claimed');
     await assert.rejects(findRun(store, away, 'default~a~k2~1'), /away/);
+    await orderRun(store, await stored(), { ...ask, id: 'k2' });
+    assert.equal((await findRun(store, away, 'default~a~k2~1'))?.run.state, 'waiting');
+    const ended = blankRun({ id: 'default~a~k3~1', group: 'default', name: 'a', state: 'failed' });
+    await put(layout.owing(ended.id), { run: ended, at: t0, by: 'w1' });
+    assert.equal((await findRun(store, away, ended.id))?.run.state, 'failed');
   });
 
   it('by no id that none can have', async () => {

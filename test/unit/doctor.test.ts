@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { apiClient, Unreachable } from '#agent/cli/api-client.ts';
 import { fleetFindings } from '#agent/cli/doctor/fleet-findings.ts';
+import { serverFindings } from '#agent/cli/doctor/server-findings.ts';
+import { version } from '#agent/cli/shipped.ts';
 
 const answering = (status: number, body: unknown) =>
   apiClient('http://127.0.0.1:1', 't', async () => new Response(JSON.stringify(body), { status }));
@@ -36,5 +38,40 @@ describe('doctor', () => {
     assert.equal(refused?.level, 'note');
     const [away] = await fleetFindings(answering(503, problem('store_unavailable')));
     assert.equal(away?.level, 'bad');
+  });
+
+  it('goes on where one route is not answered, and says each trouble once; not where the token is refused', async () => {
+    const doctor = async (answers: Record<string, [status: number, body: unknown]>) => {
+      const fetcher = async (url: string | URL | Request) => {
+        const [status, body] = answers[new URL(String(url)).pathname.replace('/api/v1', '')] ?? [
+          404,
+          problem('route_not_found'),
+        ];
+        return new Response(JSON.stringify(body), { status });
+      };
+      const api = () => apiClient('http://127.0.0.1:1', 't', fetcher as typeof fetch);
+      return (await serverFindings({ api, now: () => 0 }, { fleet: false })).map(
+        ({ level, what }) => `${level} ${what}`,
+      );
+    };
+    const health = { status: 'degraded', version, stores: { kv: 'ok', history: 'away' } };
+    const away = { code: 'store_unavailable', detail: 'the history does not answer' };
+    const said = await doctor({
+      '/health': [503, health],
+      '/me': [200, { name: 'ann', role: 'viewer' }],
+      '/workers': [503, away],
+      '/findings': [503, away],
+    });
+    assert.match(said[0] ?? '', /^bad .*history away/);
+    assert.deepEqual(said.slice(1), [
+      'ok the token is good: ann, viewer',
+      `ok version ${version}, here and there`,
+      'bad http://127.0.0.1:1: the history does not answer',
+    ]);
+    const refused = await doctor({
+      '/health': [200, { status: 'ok' }],
+      '/me': [401, problem('unauthorized')],
+    });
+    assert.deepEqual(refused.slice(1), ['bad unauthorized']);
   });
 });

@@ -46,3 +46,13 @@ export function scheduleText({ schedule }: Pick<Job, 'schedule'>): string {
 export function commandText({ command, argv }: Pick<Job, 'command' | 'argv'>): string {
   return plain(command ?? argv?.join(' ') ?? '');
 }
+
+/** Whether an answer is short for want of History. A server of before had none to give then, and says nothing of it. */
+export function lacksHistory({ away }: { away?: readonly string[] }): boolean {
+  return away?.includes('history') ?? false;
+}
+
+/** Said on stderr of such an answer; `what`: that which is left out. */
+export function noteAway({ note }: Terminal, what: string): void {
+  note(`the history does not answer the server at the moment: ${what}`);
+}

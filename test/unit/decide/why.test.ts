@@ -235,6 +235,25 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
     'unknown',
     /was decided/,
   ],
+  [
+    'was decided, while the history is away',
+    { historyAway: true, cursors: [{ lane: '~', instant: t, from: 'w1', why: 'claimed' }] },
+    'unknown',
+    /history does not answer.*it alone knows.*decided \(claimed, up to 2026/,
+  ],
+  [
+    'a save may have settled, while the history is away',
+    { historyAway: true, record: record({ floor: t, floorWhy: 'edited' }) },
+    'unknown',
+    /history does not answer/,
+  ],
+  ['nobody has decided, while the history is away', { historyAway: true }, 'due', /w1 may run it/],
+  [
+    'is to come, while the history is away',
+    { historyAway: true, now: t - minute },
+    'coming',
+    /still to come/,
+  ],
   ['is of no job', { record: null, schedule: null }, 'unknown', /no job default\/a/],
 ];
 
@@ -243,7 +262,15 @@ describe('why', () => {
     it(`says so of an instant that ${name}`, () => {
       const facts: WhyFacts = {
         ...{ job: 'default/a', instant: t, now: t + 2 * minute, record: record(), schedule: everyMinute },
-        ...{ cursors: [], runs: [], running: [], orders: [], workers: [w1], strangers: [] },
+        ...{
+          cursors: [],
+          runs: [],
+          running: [],
+          orders: [],
+          workers: [w1],
+          strangers: [],
+          historyAway: false,
+        },
         ...more,
       };
       const why = explain(facts);

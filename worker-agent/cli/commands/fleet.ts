@@ -7,7 +7,7 @@ import { createToken as putToken } from '#functions/auth.ts';
 import { loadSettings } from '../../settings.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { plain, table } from '../terminal.ts';
-import { timeText } from '../views.ts';
+import { lacksHistory, noteAway, timeText } from '../views.ts';
 
 interface Worker {
   id: string;
@@ -36,8 +36,10 @@ export const fleetCommands: readonly Command[] = [
     example: 'cronfleet workers',
     flags: jsonFlag,
     async run(context) {
-      const { items } = (await context.api().get('/workers')) as { items: Worker[] };
-      return show<Worker[]>(context, items, (list) =>
+      const answer = (await context.api().get('/workers')) as { items: Worker[]; away?: string[] };
+      if (lacksHistory(answer))
+        noteAway(context.terminal, 'load figures, and workers that are gone, are left out');
+      return show<Worker[]>(context, answer.items, (list) =>
         table(
           ['WORKER', 'STATE', 'RUNNING', 'CAPACITY', 'CLOCK', 'ZONES', 'VERSION', 'LAST BEAT', 'LABELS'],
           list.map((one) => [

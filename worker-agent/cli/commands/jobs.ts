@@ -3,7 +3,7 @@ import { parseJobId } from '#core/model/ids.ts';
 import { type Command, jsonFlag, show } from '../command.ts';
 import { followRuns } from '../follow.ts';
 import { plain, table } from '../terminal.ts';
-import { type Jobs, scheduleText, stateText, timeText } from '../views.ts';
+import { type Jobs, lacksHistory, noteAway, scheduleText, stateText, timeText } from '../views.ts';
 
 /** The path of a job that somebody named: NAME (group default) or GROUP/NAME. */
 export function jobPath(text: string | undefined): string {
@@ -38,6 +38,7 @@ export const jobCommands: readonly Command[] = [
         );
         return 0;
       }
+      if (found.some(lacksHistory)) noteAway(terminal, 'how jobs last ended is left out. What runs, runs on');
       return show<Jobs[]>(context, found, (list) =>
         table(
           ['JOB', 'SCHEDULE', 'NEXT', 'LAST', ''],
@@ -52,7 +53,8 @@ export const jobCommands: readonly Command[] = [
                   ]),
               ...(running.length === 0 ? [] : [`${running.length} running`]),
             ];
-            const state = last === null ? '-' : stateText(terminal, last.state);
+            const unknown = lacksHistory(view) ? '?' : '-';
+            const state = last === null ? unknown : stateText(terminal, last.state);
             return [idOf(view), scheduleText(job), timeText(next[0]), state, notes.join(', ')];
           }),
         ),
@@ -64,7 +66,8 @@ export const jobCommands: readonly Command[] = [
     example: 'cronfleet show crontab/backup-3f9a01',
     flags: jsonFlag,
     async run(context) {
-      const view = await context.api().get(jobPath(context.args[0]));
+      const view = (await context.api().get(jobPath(context.args[0]))) as Jobs;
+      if (lacksHistory(view)) noteAway(context.terminal, 'how it last ended is left out. What runs, runs on');
       return show(context, view, (value) => stringify(value).trimEnd());
     },
   },

@@ -4,10 +4,11 @@ import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
 import type { Found as FoundAnswer } from '#functions/answers.ts';
+import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, show } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
 import { plain, table } from '../terminal.ts';
-import { type Jobs, type Run, stateText, timeText, tookText } from '../views.ts';
+import { type Jobs, lacksHistory, type Run, stateText, timeText, tookText } from '../views.ts';
 import { jobPath } from './jobs.ts';
 
 type Found = v.InferOutput<typeof FoundAnswer>;
@@ -23,6 +24,10 @@ async function runNamed(context: Context, text: string): Promise<string> {
   const { group, name } = parseJobId(text);
   const view = (await context.api().get(jobPath(text))) as Jobs;
   const run = view.running[0] ?? view.last;
+  if (run === null && lacksHistory(view))
+    throw new Unreachable(
+      `which run of ${group}/${name} was its last the history knows, and it does not answer the server at the moment`,
+    );
   if (run === null)
     throw new Refusal(
       'run_not_found',

@@ -33,22 +33,23 @@ export async function serverFindings(
         ? ok(answers)
         : bad(answers, 'a store does not answer the server: infra/runbook.md, store_away; its log says why'),
     );
-    const me = (await server.get('/me')) as { name: string; role: string };
-    found.push(ok(`the token is good: ${me.name}, ${me.role}`));
-    found.push(
-      health.version === undefined || health.version === version
-        ? ok(`version ${version}, here and there`)
-        : bad(
-            `the server is version ${health.version}, this command line ${version}`,
-            'bring both to the same version',
-          ),
-    );
-    found.push(...(await signInFinding(server)));
-    const date = (await server.raw('/me', 'application/json')).headers.get('date');
-    found.push(...clockFinding(date, now()));
-    found.push(...workerFindings(((await server.get('/workers')) as { items: Worker[] }).items));
-    found.push(...(await fleetFindings(server)));
-    return found;
+    const looks: (() => Promise<Finding[]>)[] = [
+      async () => {
+        const me = (await server.get('/me')) as { name: string; role: string };
+        return [ok(`the token is good: ${me.name}, ${me.role}`)];
+      },
+      async () => versionFinding(health.version),
+      () => signInFinding(server),
+      async () => {
+        const date = (await server.raw('/me', 'application/json')).headers.get('date');
+        return clockFinding(date, now());
+      },
+      async () => workerFindings(((await server.get('/workers')) as { items: Worker[] }).items),
+      () => fleetFindings(server),
+    ];
+    for (const look of looks) found.push(...(await asFarAsSeen(look)));
+    // A store that is away is away for each look.
+    return found.filter(({ what }, at) => found.findIndex((one) => one.what === what) === at);
   } catch (error) {
     if (error instanceof NoServerKnown && fleet)
       return [
@@ -62,6 +63,22 @@ export async function serverFindings(
       return [...found, bad(error.message, 'the token can be another one: --token, CRONFLEET_TOKEN')];
     throw error;
   }
+}
+
+/** What can't be answered now keeps nothing else from being looked at; a token that is refused does. */
+async function asFarAsSeen(look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof Unreachable) return [bad(error.message)];
+    throw error;
+  }
+}
+
+function versionFinding(there: string | undefined): Finding[] {
+  return there === undefined || there === version
+    ? [ok(`version ${version}, here and there`)]
+    : [bad(`the server is version ${there}, this command line ${version}`, 'bring both to the same version')];
 }
 
 /** By whom people sign in beside tokens, and what keeps the server from that. */

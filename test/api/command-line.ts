@@ -1,0 +1,26 @@
+import { program } from '#agent/cli/program.ts';
+import type { Api } from './make-app.ts';
+import { transport } from './transport.ts';
+
+/** Runs the command line in this process, against this application. */
+export async function commandLine(api: Api, ...words: string[]) {
+  const said = { out: '', notes: '' };
+  const terminal = {
+    write(text: string) {
+      said.out += text;
+    },
+    line(text: string) {
+      said.out += `${text}\n`;
+    },
+    note(text: string) {
+      said.notes += `${text}\n`;
+    },
+    ...{ paint: (_: string, text: string) => text, input: async () => '' },
+  };
+  const code = await program(words, {
+    ...{ env: { CRONFLEET_URL: 'http://localhost', CRONFLEET_TOKEN: await api.tokenOf('admin') }, terminal },
+    ...{ now: () => api.clock.now(), onInterrupt() {} },
+    fetch: (url, init = {}) => transport().send(api.app, String(url).replace('http://localhost', ''), init),
+  });
+  return { code, ...said };
+}
