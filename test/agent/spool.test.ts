@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
   appendFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,6 +17,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { createLedger, type LedgerOptions } from '#agent/shipper/create-ledger.ts';
 import { encodeFrame, scanFrames } from '#agent/spool/frame.ts';
 import { diskIo } from '#agent/spool/log.ts';
+import { createReserve } from '#agent/spool/reserve.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
@@ -360,6 +362,19 @@ describe('the spool', () => {
     assert.equal(ledger.hasRoom(), false);
     await drain(ledger);
     assert.deepEqual(history.saved, [idOf(1)]);
+  });
+
+  test('has its reserve back only where there is room for it twice, so that what is claimed then finds some', () => {
+    const free = { bytes: 3 * 1024 * 1024 };
+    const reserve = createReserve(dir, () => free.bytes);
+    assert.equal(reserve.take(), false);
+    assert.equal(existsSync(reserve.path), false);
+    free.bytes = 4 * 1024 * 1024;
+    assert.equal(reserve.take(), true);
+    free.bytes = 0;
+    assert.equal(createReserve(dir, () => free.bytes).take(), true, 'it was there already');
+    reserve.giveUp();
+    assert.equal(reserve.take(), false);
   });
 
   test('counts output that the disk refused in the record of its run', async () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { Job, type JobInput } from '#core/model/job.ts';
+import { prefixRange } from '#core/ports/kv.ts';
 import { printing } from './outputs.ts';
 import { reckon } from './reckoning.ts';
 import { makeStamps, readStamps, stampedCommand } from './stamps.ts';
@@ -16,6 +17,16 @@ const skip = process.getuid?.() === 0 ? false : 'a file system of its own needs 
 const diskMb = 16;
 /** In which a worker without room is watched taking nothing on. */
 const watchMs = 4_000;
+
+/** Leaves no byte of its disk free. */
+function fill(file: string): void {
+  const block = Buffer.alloc(4_096, 'x');
+  try {
+    for (;;) appendFileSync(file, block);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+}
 
 it('an agent whose disk fills up while History is away claims no more, says so, and loses no instant, record or uncounted byte', {
   skip,
@@ -48,26 +59,38 @@ it('an agent whose disk fills up while History is away claims no more, says so, 
     };
     while ((await yard.records()).length === 0) await sleep(100);
 
+    const count = (event: string) =>
+      readFileSync(join(yard.folder, 'logs', 'w.log'), 'utf8').split(`"msg":"${event}"`).length - 1;
+    const claimed = () => count('run.claimed');
+
     await yard.killHistory();
     while ((await isFull()) !== true) await sleep(100);
-    const said = readFileSync(join(yard.folder, 'logs', 'w.log'), 'utf8');
-    for (const event of ['disk.full', 'spool.full', 'ledger.away'])
-      assert.equal(said.split(`"msg":"${event}"`).length > 1, true, event);
-    // What was claimed before is started still.
-    await sleep(1_000);
-    const before = readStamps(stamps).length;
+    for (const event of ['disk.full', 'spool.full', 'ledger.away']) assert.ok(count(event) > 0, event);
+    // What runs free as they end is room in which more is rightly taken on: it goes as well, once nothing lives that has an end to write down.
+    const idle = async () => {
+      while ((await yard.kv.range(prefixRange(yard.layout.running))).count > 0) await sleep(100);
+    };
+    do {
+      await idle();
+      fill(join(data, 'ballast'));
+    } while (existsSync(join(data, 'spool', 'reserve')));
+    await idle();
+    const before = claimed();
     await sleep(watchMs);
-    assert.equal(readStamps(stamps).length, before, 'taken on without room for its record');
+    assert.equal(claimed(), before, 'taken on without room for its record');
 
+    // Even on a disk without a free byte what History takes makes room.
     await yard.restartHistory();
     while ((await isFull()) !== false) await sleep(100);
+    rmSync(join(data, 'ballast'));
+    const startedBefore = readStamps(stamps).length;
+    while (readStamps(stamps).length === startedBefore) await sleep(100);
     const { verdict, printed, breaches } = await reckon(yard, agent, { jobs, from, stamps, outputs });
     console.log(
       `${verdict.due} instants due, ${verdict.started} starts, ${verdict.duplicates} twice, ${verdict.unaccounted} unaccounted for, ${printed.bytes} bytes of ${printed.runs} runs, ${printed.dropped} dropped`,
     );
     assert.deepEqual(breaches, []);
     assert.ok(printed.dropped > 0);
-    assert.ok(verdict.started > before);
     good = true;
   } finally {
     await yard.close(!good);

@@ -27,6 +27,8 @@ export function createDrain(log: SegmentLog, kind: number) {
     },
     /** How many frames History does not surely have. */
     pending: () => pending,
+    /** Whether it keeps room on the disk with what History surely has. */
+    couldFree: () => pending === 0 && log.holds,
     /** The oldest of them, the same ones again until `acked`; empty when there are none. */
     async next(): Promise<Frame[]> {
       while (batch.length === 0 && pending > 0) {
@@ -43,15 +45,15 @@ export function createDrain(log: SegmentLog, kind: number) {
       pending -= batch.length;
       batch = [];
     },
-    /** Notes down how far it is and lets go of files that hold nothing else. */
-    async note(): Promise<void> {
+    /** Notes down how far it is and lets go of files that hold nothing else; `short`: where room on the disk is, of the newest too. */
+    async note(short: boolean): Promise<void> {
       const upTo = ackedTo;
       try {
         await log.append([{ kind: kinds.acked, payload: Buffer.from(String(upTo)) }]);
       } catch {
         // No room for the note: after a crash the batch goes out once more, which changes nothing there.
       }
-      await log.forget(pending === 0 ? log.last : upTo);
+      await log.forget(pending === 0 ? log.last : upTo, short);
     },
   };
 }

@@ -28,6 +28,9 @@ export const diskIo: LogIo = {
   sync: (file) => file.datasync(),
 };
 
+/** A file of less frees too little to make another for it. */
+const worthBytes = 64 * 1024;
+
 /** A file's first sequence, by its name. */
 const firstPattern = /-(\d+)\.seg$/;
 
@@ -118,6 +121,11 @@ export class SegmentLog {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
+  /** Whether to forget all of it would free anything worth while. */
+  get holds(): boolean {
+    return this.bytes > worthBytes;
+  }
+
   /** Sequence of the last frame appended. */
   get last(): number {
     return this.#sequence - 1;
@@ -165,6 +173,11 @@ export class SegmentLog {
       this.#file ??= await open(newest.path, 'r+');
       return newest;
     }
+    return await this.#begin();
+  }
+
+  /** A new file; where there is no room for it all stays as it is. */
+  async #begin(): Promise<Segment> {
     await this.sync();
     const name = `${this.#options.name}-${String(this.#sequence).padStart(15, '0')}.seg`;
     const path = join(this.#options.dir, name);
@@ -247,8 +260,13 @@ export class SegmentLog {
     this.#options.damaged(path, `damaged at byte ${at}`, aside);
   }
 
-  /** Deletes the files that end at or before `sequence`, all but the newest. */
-  async forget(sequence: number): Promise<void> {
+  /** Deletes the files that end at or before `sequence`: but the newest, unless room is `short` and it holds some. */
+  async forget(sequence: number, short: boolean): Promise<void> {
+    const newest = this.#segments.at(-1);
+    if (short && newest !== undefined && newest.last <= sequence && newest.bytes > worthBytes)
+      await this.#begin().catch(() => {
+        // Not even room for an empty file: asked again with the next look at the disk.
+      });
     while (this.#segments.length > 1) {
       const [oldest] = this.#segments;
       if (!oldest || oldest.last > sequence) return;

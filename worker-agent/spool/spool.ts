@@ -106,6 +106,11 @@ export function createSpool(options: SpoolOptions) {
     });
   }
 
+  function note(drain: Drain): void {
+    toNote.add(drain);
+    schedule();
+  }
+
   async function write(): Promise<void> {
     const all = handed;
     const notes = [...toNote];
@@ -114,7 +119,7 @@ export function createSpool(options: SpoolOptions) {
     const ending = all.flatMap(({ runs }) => runs).filter(({ state }) => isTerminal(state));
     if (outputDue || ending.length > 0) await writeOutput(ending);
     if (all.length > 0) await writeRecords(all);
-    for (const drain of notes) await drain.note();
+    for (const drain of notes) await drain.note(!reserve.there());
     options.wrote();
   }
 
@@ -204,10 +209,7 @@ export function createSpool(options: SpoolOptions) {
     /** Puts on disk what `output` is about to hand on: after a power cut History must know no piece that we don't. */
     sync: () => outputLog.sync(),
     /** To be called after a drain's `acked`. */
-    note(drain: Drain): void {
-      toNote.add(drain);
-      schedule();
-    },
+    note,
     /** See Ledger.record. */
     record(runs: readonly Run[], alerts: readonly Alert[] = []): Promise<void> {
       if (runs.length === 0) return Promise.resolve();
@@ -242,8 +244,11 @@ export function createSpool(options: SpoolOptions) {
     fullness: () => used() / maxBytes,
     hasRoom: () => reserve.there() && used() <= (maxBytes * 15) / 16,
     waiting: () => records.pending() + handed.reduce((sum, { runs }) => sum + runs.length, 0),
-    /** Tries to have the disk's reserve back. */
-    recover: () => reserve.take(),
+    /** Tries to have the disk's reserve back, and makes what room it can. */
+    recover(): void {
+      if (reserve.take()) return;
+      for (const drain of [records, output]) if (drain.couldFree()) note(drain);
+    },
     /** Settles when everything handed over is written. */
     async flush(): Promise<void> {
       cancelDue?.();
