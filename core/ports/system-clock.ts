@@ -31,22 +31,33 @@ export function systemClock(): Clock {
   };
 }
 
+/** /proc/uptime is cut off to hundredths of a second. */
+const cutMs = 10;
+
 /**
  * Milliseconds of CLOCK_BOOTTIME. Node only reads CLOCK_MONOTONIC, which is the same less the time suspended;
- * /proc/uptime is the right one, cut off to 10 ms. The greatest difference seen between the two is, to within
- * those 10 ms and never above it, the time suspended: so this clock is fine, never steps back, and never runs ahead of
- * what a shell reads in /proc/uptime by more than that cut.
+ * /proc/uptime is the right one, cut off. What the difference between the two is at first is kept until it has grown by more than that
+ * cut, and so the host has been suspended: so this clock runs evenly, never steps back, is at most two cuts behind, and never runs
+ * ahead of what a shell reads in /proc/uptime by more than one. Made up for bit by bit, what the cut took would make every
+ * wait that is measured by this clock too short.
  */
 function bootTime(): () => number {
   const uptimeMs = uptimeReader();
-  let suspendedMs = -Infinity;
-  return () => {
-    // In this order: a pause between the two reads then makes the difference too small, which the next read mends.
+  const differenceMs = () => {
+    // In this order: a pause between the two reads then makes the difference too small, which another read mends.
     const uptime = uptimeMs();
-    const monotonic = Number(process.hrtime.bigint()) / 1e6;
-    suspendedMs = Math.max(suspendedMs, uptime - monotonic);
-    return monotonic + suspendedMs;
+    return uptime - monotonicMs();
   };
+  let suspendedMs = Math.max(differenceMs(), differenceMs(), differenceMs());
+  return () => {
+    const seenMs = differenceMs();
+    if (seenMs - suspendedMs > cutMs) suspendedMs = seenMs;
+    return monotonicMs() + suspendedMs;
+  };
+}
+
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 function uptimeReader(): () => number {
@@ -55,7 +66,7 @@ function uptimeReader(): () => number {
     file = openSync('/proc/uptime', 'r');
   } catch {
     // No Linux: agents do not run here, and for API and command line the monotonic clock is boot time enough.
-    return () => Number(process.hrtime.bigint()) / 1e6;
+    return monotonicMs;
   }
   const buffer = Buffer.alloc(64);
   return () => Number.parseFloat(buffer.toString('latin1', 0, readSync(file, buffer, 0, 64, 0))) * 1_000;

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -132,16 +133,26 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     assert.equal(stamps(), 'start\n');
   });
 
-  it('started by a coarse clock before its instant: it is said to have started at that', async () => {
-    await killedAfter('output');
-    const instant = Math.floor(statSync(file('started')).mtimeMs) + 3;
-    const written = JSON.parse(readFileSync(file('run.json'), 'utf8'));
-    writeFileSync(file('run.json'), JSON.stringify({ ...written, plan: { ...written.plan, instant } }));
-    const { host, found } = await next();
-    assert.deepEqual([found?.phase, found?.startedAt], ['running', instant]);
-    go();
-    assert.equal((await host.ended(run)).startedAt, instant);
-  });
+  for (const [what, write] of [
+    [
+      'instant',
+      (instant: number) => {
+        const written = JSON.parse(readFileSync(file('run.json'), 'utf8'));
+        writeFileSync(file('run.json'), JSON.stringify({ ...written, plan: { ...written.plan, instant } }));
+      },
+    ],
+    ['claim', (claimedAt: number) => writeFileSync(file('claimed'), `7\n3 ${claimedAt}\n`)],
+  ] as const)
+    it(`started by a coarse clock before its ${what}: it is said to have started at that`, async () => {
+      await killedAfter('output');
+      const at = Math.floor(statSync(file('started')).mtimeMs) + 15;
+      write(at);
+      const { host, found } = await next();
+      assert.deepEqual([found?.phase, found?.startedAt], ['running', at]);
+      go();
+      const end = await host.ended(run);
+      assert.deepEqual([end.startedAt, end.endedAt >= at], [at, true]);
+    });
 
   it('ended while nobody looked: end, status and output are told', async () => {
     await killedAfter('output');
@@ -185,8 +196,28 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     const end = await host.ended(slow);
     assert.equal(end.how, 'timed_out');
     const tookMs = end.endedAt - (end.startedAt ?? 0);
-    // Both are told by files, whose times come from the kernel's coarse clock: up to a tick of 10 ms early.
-    assert.ok(tookMs >= 690 && tookMs < 5_000, `${tookMs} ms`);
+    assert.ok(tookMs >= 700, `${tookMs} ms`);
+  });
+
+  it('ended by its timeout while nobody looked: no coarse clock of files says that it was before that', async () => {
+    go();
+    await killedAfter('end');
+    const start = Math.floor(statSync(file('started')).mtimeMs);
+    const written = JSON.parse(readFileSync(file('run.json'), 'utf8'));
+    const job = { ...written.plan.job, timeout: '700ms' };
+    writeFileSync(file('run.json'), JSON.stringify({ ...written, plan: { ...written.plan, job } }));
+    writeFileSync(file('ending'), 'timed_out');
+    const { startedAt } = (await next()).found ?? {};
+    assert.ok(startedAt != null && startedAt >= start);
+    for (const [stampedMs, tookMs] of [
+      [695, 700],
+      [712, 712],
+    ] as const) {
+      await hosts.pop()?.runner.stop();
+      utimesSync(file('exit'), (startedAt + stampedMs) / 1_000, (startedAt + stampedMs) / 1_000);
+      const { found } = await next();
+      assert.deepEqual([found?.end?.how, (found?.end?.endedAt ?? 0) - startedAt], ['timed_out', tookMs]);
+    }
   });
 
   it('is called killed though the agent that signalled it was gone by its end', async () => {

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { Clock } from '#core/ports/clock.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
 import { isAlive, planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
 
 /** Prints its pid and waits, with what precedes it in its way. */
@@ -11,6 +16,7 @@ for (const cgroups of [undefined, 'none'] as const)
   describe(`runner: the kill ladder ${cgroups === undefined ? 'with what this host has' : 'without cgroups'}`, () => {
     let host: RunnerHost;
     let bystander = '';
+    let timeUp = () => {};
     const kill = (run: string, signal = 'TERM', graceMs = 200) => host.runner.kill(run, { signal, graceMs });
     /** Begins it, waits until all that it starts has said so, kills it; what must be dead is, and the bystander lives. */
     async function killed(name: string, command: string, saying: string[], graceMs?: number) {
@@ -24,11 +30,22 @@ for (const cgroups of [undefined, 'none'] as const)
       assert.ok(started.length >= saying.length);
       assert.deepEqual(started.filter(isAlive), []);
       assert.ok(report.started && report.signalledAt <= report.confirmedAt);
+      assert.ok(end.endedAt >= report.signalledAt, 'what was killed had not ended before');
       assert.notDeepEqual(tagged(bystander), [], 'another run was touched');
       return { report, end };
     }
     before(async () => {
-      host = await new RunnerHost(cgroups === undefined ? {} : { cgroups }).adopt();
+      const real = systemClock();
+      // A timeout of an hour is over when a test says so.
+      const after: Clock['after'] = (ms, fn) => {
+        if (ms < 3_000_000) return real.after(ms, fn);
+        timeUp = fn;
+        return () => {};
+      };
+      host = await new RunnerHost({
+        clock: { ...real, after },
+        ...(cgroups === undefined ? {} : { cgroups }),
+      }).adopt();
       bystander = await host.begin('bystander', { command: sleeper('up') });
       await host.ledger.says(bystander, 'up ');
     });
@@ -158,6 +175,25 @@ for (const cgroups of [undefined, 'none'] as const)
         timeout: '150ms',
       });
       assert.deepEqual([kept.how, kept.exitCode], ['timed_out', 4]);
+    });
+
+    it('leaves alone what had ended by itself, though its time was over before its agent heard of that', async () => {
+      const go = join(host.dir, 'go');
+      const run = await host.begin('in-time', {
+        command: `until [ -e ${go} ]; do sleep 0.02; done; exit 3`,
+        timeout: '1h',
+      });
+      await host.until(() => host.starts.has(run));
+      writeFileSync(go, '');
+      const exit = join(host.dir, 'runs', run, 'exit');
+      // Nothing else of this process comes to its turn until the command has ended, and then the timer is the first.
+      const waited = spawnSync('/bin/sh', ['-c', `until [ -s ${exit} ]; do sleep 0.02; done`], {
+        timeout: 60_000,
+      });
+      assert.equal(waited.status, 0);
+      timeUp();
+      const end = await host.ended(run);
+      assert.deepEqual([end.how, end.exitCode], ['exited', 3]);
     });
 
     it('uses the signal that the job names for its timeout', async () => {

@@ -108,7 +108,7 @@ export function createRunner(options: RunnerOptions): Runner {
   function noteStart(one: LiveProcess): void {
     const at = one.dir.startedAt();
     if (at === null || one.phase !== 'released') return;
-    // The kernel stamps files by a coarse clock that is up to 4 ms behind: never before the release.
+    // The kernel stamps files by a coarse clock, which is some milliseconds behind: never before the release.
     begin(one, Math.max(at, one.releasedAt));
     see.started(one.plan.run, one.startedAt ?? at);
   }
@@ -119,7 +119,12 @@ export function createRunner(options: RunnerOptions): Runner {
     const { timeout } = one.plan.job;
     if (timeout === null) return;
     const restMs = Math.max(0, at + durationMs(timeout) - clock.now());
-    one.cancelTimeout = clock.after(restMs, () => endByJob(one, 'timed_out'));
+    one.cancelTimeout = clock.after(restMs, () => timeUp(one));
+  }
+
+  /** An agent that was stopped or busy, or lets a burst start, hears of the time before it hears of an end that was in time. */
+  function timeUp(one: LiveProcess): void {
+    if (one.exited === null && one.dir.exit() === null) endByJob(one, 'timed_out');
   }
 
   function endByJob(one: LiveProcess, why: Ending): void {
@@ -176,17 +181,17 @@ export function createRunner(options: RunnerOptions): Runner {
       const how = { signal: `SIG${killSignal}` as NodeJS.Signals, graceMs: durationMs(killGrace) };
       one.killing ??= climb(one.plan.run, one.pid, how, ladder);
     }
-    await one.killing;
-    const result = await surelyEnd(one);
+    const killed = await one.killing;
+    const result = await surelyEnd(one, killed?.signalledAt ?? 0);
     if (stopping.signal.aborted) return;
     live.delete(one.plan.run);
     see.ended(one.plan.run, result);
   }
 
-  async function surelyEnd(one: LiveProcess): Promise<RunEnd> {
+  async function surelyEnd(one: LiveProcess, livedAt: number): Promise<RunEnd> {
     for (;;) {
       try {
-        return await endOf(one, clock.now());
+        return await endOf(one, clock.now(), livedAt);
       } catch (error) {
         // Out of open files, say: its end stands in its directory and can be read in a moment.
         if (!isShort(error)) throw error;

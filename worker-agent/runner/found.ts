@@ -43,7 +43,7 @@ export function findRun(
   const remains = (phase: FoundRun['phase'], pid: number | null = null): Remains => ({
     plan,
     dir,
-    found: { ...known, phase, startedAt: startOf(plan, dir) },
+    found: { ...known, phase, startedAt: startOf(plan, known.claimedAt, dir) },
     pid,
   });
   if (dir.startedAt() === null) {
@@ -59,10 +59,10 @@ export function findRun(
   return remains('ended');
 }
 
-/** The kernel's coarse clock stamps a marker up to 4 ms early; nothing was released before its instant. */
-function startOf({ instant }: RunPlan, dir: RunDir): number | null {
+/** The kernel's coarse clock stamps a marker some milliseconds early; nothing was released before its instant and its claim. */
+function startOf({ instant }: RunPlan, claimedAt: number | null, dir: RunDir): number | null {
   const at = dir.startedAt();
-  return at === null || instant === null ? at : Math.max(at, instant);
+  return at === null ? null : Math.max(at, instant ?? 0, claimedAt ?? 0);
 }
 
 /** The output of a run of an earlier life, to go on reading; null: there is none. */

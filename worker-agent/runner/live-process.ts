@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { durationMs } from '#core/model/duration.ts';
 import type { KillReport, RunEnd, RunPlan } from '../runner.ts';
 import type { GatePipe } from './gate-pipe.ts';
 import type { OutputTail } from './output-tail.ts';
@@ -44,8 +45,11 @@ export function isLost(one: LiveProcess): boolean {
   return one.startedAt !== null && (one.exited?.code ?? null) === null && one.dir.exit() === null;
 }
 
-/** How a run ended whose wrapper is gone, from what that left; hands the rest of the output on. */
-export async function endOf(one: LiveProcess, now: number): Promise<RunEnd> {
+/**
+ * How a run ended whose wrapper is gone, from what that left; hands the rest of the output on. `livedAt`: it had not ended by then, as a
+ * ladder was begun for it.
+ */
+export async function endOf(one: LiveProcess, now: number, livedAt = 0): Promise<RunEnd> {
   const { ending, exited, startedAt } = one;
   const blank = { startedAt, exitCode: null, signal: null, reason: '' };
   if (startedAt === null) {
@@ -57,8 +61,10 @@ export async function endOf(one: LiveProcess, now: number): Promise<RunEnd> {
   const written = one.dir.exit();
   const base = { ...blank, ...(await one.tail.finish()) };
   const code = written?.code ?? exited?.code ?? null;
-  // The kernel's coarse clock stamps a file up to 4 ms early: never before the start.
-  const endedAt = Math.max(written?.at ?? now, startedAt);
+  // The kernel's coarse clock stamps a file some milliseconds early: never before the start, nor before what ended it.
+  const { timeout } = one.plan.job;
+  const over = ending === 'timed_out' && timeout !== null ? startedAt + durationMs(timeout) : startedAt;
+  const endedAt = Math.max(written?.at ?? now, over, livedAt);
   if (ending !== null) {
     // 128 + n is signal n only where it was ours: a command may exit with any status it likes.
     const signal = code === null ? 'KILL' : code > 128 ? (signalNames[code - 128] ?? null) : null;
