@@ -25,6 +25,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   conflict: 409,
   job_unreadable: 409,
   job_disabled: 409,
+  channel_in_use: 409,
   no_worker: 409,
   skips_full: 409,
   job_exists: 412,

@@ -129,7 +129,7 @@ export function ChannelForm({ call, go, channel }: Shared & { channel: Channel |
         'url',
         'Address',
         texts.url?.includes('***')
-          ? '*** stands for what is kept and not shown again; to change any of it, write the whole'
+          ? '*** and what follows stand for what is kept and not shown again; to change any of it, write the whole'
           : addresses[type],
       )}
       {type === 'webhook' && (
@@ -197,7 +197,7 @@ export function ChannelForm({ call, go, channel }: Shared & { channel: Channel |
             type="button"
             class="btn btn-outline-danger ms-auto"
             onClick={() =>
-              confirm(`Delete channel ${channel.name}? What names it tells nobody there any more.`) &&
+              confirm(`Delete channel ${channel.name}? What still waits for it is told to nobody there.`) &&
               void send('DELETE')
             }
           >

@@ -1,6 +1,9 @@
 import * as v from 'valibot';
 import { fleetNotices } from '#core/model/alert.ts';
+import { jobId } from '#core/model/ids.ts';
 import { type Kv, prefixRange } from '#core/ports/kv.ts';
+import type { JobStore } from './job-record.ts';
+import { pageOfJobs } from './jobs.ts';
 import type { Layout } from './keys.ts';
 import { decode } from './records.ts';
 
@@ -38,6 +41,18 @@ export async function getChannel(kv: Kv, layout: Layout, name: string): Promise<
   const { entries } = await kv.range({ key: layout.channel(name) });
   const read = entries[0] === undefined ? null : decode(ChannelValue, entries[0]);
   return read?.ok ? read.value : null;
+}
+
+/** The jobs that have a channel told, by `group/name`; no more than `most` of them. A save in that very moment may be missed. */
+export async function jobsTold(store: JobStore, channel: string, most: number): Promise<string[]> {
+  const found: string[] = [];
+  for (let after: string | null = null; ; ) {
+    const { jobs, last, more } = await pageOfJobs(store, { after, limit: 500 });
+    const told = jobs.filter(({ record }) => record.job.notify.some(({ to }) => to.includes(channel)));
+    found.push(...told.map(({ record }) => jobId(record.job.group, record.job.name)));
+    if (!more || found.length >= most) return found.slice(0, most);
+    after = last;
+  }
 }
 
 /** Null takes it away. Whether there was one. */

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { type ChannelValue, getChannel, listChannels, putChannel } from '#core/cluster/channels.ts';
+import { type ChannelValue, getChannel, jobsTold, listChannels, putChannel } from '#core/cluster/channels.ts';
 import { mistake, mistakesRefusal } from '#core/cluster/check-job.ts';
 import { fleetNotices, type Alert as StoredAlert } from '#core/model/alert.ts';
 import { Refusal } from '#core/model/refusal.ts';
@@ -7,7 +8,7 @@ import { zoneNamed } from '#core/schedule/zone.ts';
 import { send } from '../alerts/send.ts';
 import { Alert, Channel, Delivery, listOf } from '../answers.ts';
 import { audit } from '../audit.ts';
-import { checkEveryGroup, groupsOf } from '../deps.ts';
+import { checkEveryGroup, groupsOf, storeOf } from '../deps.ts';
 import { defined, flag, name, paging, words } from '../fields.ts';
 import { pageBy } from '../paging.ts';
 import { type Asking, route } from '../route.ts';
@@ -32,7 +33,24 @@ const mailAddress = v.pipe(
 const common = {
   on: v.optional(v.array(v.picklist(fleetNotices)), () => []),
   quiet: v.optional(
-    v.nullable(v.strictObject({ from: clockTime, to: clockTime, timezone: v.optional(zone, 'UTC') })),
+    v.nullable(
+      v.pipe(
+        v.strictObject({ from: clockTime, to: clockTime, timezone: v.optional(zone, 'UTC') }),
+        // They end by telling what came up in them: with no end nobody would be told, with no length they are none.
+        v.rawCheck(({ dataset, addIssue }) => {
+          if (!dataset.typed || dataset.value.from !== dataset.value.to) return;
+          const input = dataset.value.to;
+          const key = {
+            type: 'object',
+            origin: 'value',
+            input: dataset.value,
+            key: 'to',
+            value: input,
+          } as const;
+          addIssue({ message: 'expected another time than from', input, path: [key] });
+        }),
+      ),
+    ),
     null,
   ),
 };
@@ -67,16 +85,32 @@ function notFound(channel: string): Refusal {
   return new Refusal('channel_not_found', `channel: there is no channel ${JSON.stringify(channel)}`);
 }
 
+/** So many are named where there are more. */
+const someJobs = 5;
+
+function inUse(channel: string, jobs: readonly string[]): Refusal {
+  const names = `${jobs.slice(0, someJobs).join(', ')}${jobs.length > someJobs ? ' and more' : ''}`;
+  return new Refusal(
+    'channel_in_use',
+    `channel: ${channel} is told of ${names}, and nobody would hear of them; take it out of their notify first`,
+  );
+}
+
 /** What stands for the part of an address that nobody is shown again. */
 const hidden = '***';
 
-/** Of an address so much that one is told from another: the path of a webhook may be its key (Slack's is), a mail server's has a password. */
+/**
+ * Of an address so much that one is told from another: the path of a webhook may be its key (Slack's is), a mail server's has a password.
+ * Two paths of one host are told apart by some bits of their hash; of a password, which people think up and others guess, there is nothing in it.
+ */
 function shown(address: string): string {
   const url = URL.parse(address);
   if (url === null) return hidden;
   const user = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : `:${hidden}`}@`;
-  const bare = url.pathname.length <= 1 && url.search === '' && url.hash === '';
-  return `${url.protocol}//${user}${url.host}${bare ? '' : `/${hidden}`}`;
+  const path = `${url.pathname}${url.search}${url.hash}`;
+  const rest =
+    path.length <= 1 ? '' : `/${hidden}${createHash('sha256').update(path).digest('hex').slice(0, 4)}`;
+  return `${url.protocol}//${user}${url.host}${rest}`;
 }
 
 /** The address that is meant: as it is shown it stands for the one that is kept. Refusal `body_invalid` for one that is shown of no channel. */
@@ -150,12 +184,15 @@ export const channelRoutes = [
   }),
   route({
     ...{ method: 'DELETE', path: atChannel, role: 'admin', summary: 'Delete an alert channel' },
-    answer: Channel,
+    ...{ answer: Channel, refuses: [409] },
     async handle(asked) {
       const { c, deps } = asked;
       const channel = nameOf(asked);
       const known = await getChannel(deps.kv, deps.layout, channel);
-      if (known === null || !(await putChannel(deps.kv, deps.layout, channel, null))) throw notFound(channel);
+      if (known === null) throw notFound(channel);
+      const jobs = await jobsTold(storeOf(deps), channel, someJobs + 1);
+      if (jobs.length > 0) throw inUse(channel, jobs);
+      if (!(await putChannel(deps.kv, deps.layout, channel, null))) throw notFound(channel);
       await audit(asked, 'channel.delete', { target: channel, before: told(known) });
       return c.json(view(channel, known));
     },

@@ -515,7 +515,15 @@ describe('a channel', () => {
     const { text, json } = await api.ask('GET', '/api/v1/channels');
     assert.ok(!text.includes('key') && !text.includes('hunter2'), text);
     const [chat, mail] = json.items;
-    assert.deepEqual([chat.url, mail.url], [`${hook.url}/***`, 'smtp://me:***@mail.example:587']);
+    assert.match(chat.url, /\/\*\*\*[0-9a-f]{4}$/);
+    assert.ok(chat.url.startsWith(`${hook.url}/***`));
+    assert.equal(mail.url, 'smtp://me:***@mail.example:587');
+    const seen = async (url: string) => (await put('/channels/other', { type: 'slack', url })).json.url;
+    assert.equal(await seen(hooks.url), chat.url);
+    assert.notEqual(await seen(`${hook.url}/services/other`), chat.url);
+    // What people think up may be guessed, and a hash says whether it was.
+    assert.equal(await seen('http://me:hunter2@x/a'), await seen('http://me:hunter3@x/a'));
+    await api.ask('DELETE', '/api/v1/channels/other');
 
     await put('/channels/chat', { ...hooks, url: chat.url });
     await put('/channels/mail', { ...mailServer, url: mail.url });
@@ -541,6 +549,13 @@ describe('a channel', () => {
     assert.deepEqual(json.errors.map(({ path }: { path: string }) => path).sort(), [
       ...['extra', 'from', 'on.0', 'quiet.from', 'quiet.timezone', 'quiet.to', 'to', 'url'],
     ]);
+    for (const at of ['00:00', '22:00']) {
+      const { json: never } = await put('/channels/x', {
+        ...{ type: 'slack', url: 'http://x', quiet: { from: at, to: at } },
+      });
+      const [one] = never.errors;
+      assert.deepEqual([one.path, one.value, one.expected], ['quiet.to', at, 'another time than from']);
+    }
     const { json: kind } = await put('/channels/x', { type: 'pigeon', url: 'http://x' });
     assert.deepEqual(
       kind.errors.map(({ path }: { path: string }) => path),
@@ -557,6 +572,22 @@ describe('a channel', () => {
     const jobs = [{ name: 'a', command: 'x', notify: [{ on: ['lost'], to: ['nobody'] }] }];
     const applied = await api.ask('POST', '/api/v1/apply', { body: { jobs } });
     assert.equal(applied.json.errors[0].path, 'jobs.0.notify.0.to.0');
+  });
+});
+
+describe('a channel that jobs name', () => {
+  it('is not deleted, and they are named, until none names it any more', async () => {
+    const take = () => api.ask('DELETE', '/api/v1/channels/hook');
+    await webhook();
+    const notify = [{ on: ['failed'], to: ['hook'] }];
+    for (let i = 0; i < 7; i += 1) await saved(`j${i}`, { notify });
+    const { status, json } = await take();
+    assert.deepEqual([status, json.code], [409, 'channel_in_use']);
+    assert.match(json.detail, /told of default\/j0, default\/j1, default\/j2, default\/j3, default\/j4 and more/);
+    for (let i = 1; i < 7; i += 1) await api.ask('DELETE', `/api/v1/jobs/default/j${i}`);
+    assert.match((await take()).json.detail, /told of default\/j0, and nobody/);
+    await saved('j0', { notify: [] });
+    assert.equal((await take()).status, 200);
   });
 });
 
