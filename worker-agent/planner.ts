@@ -2,6 +2,7 @@ import type { Batcher } from '#core/cluster/batch.ts';
 import { lookAtLane, readLane } from '#core/cluster/claim.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { readCursor } from '#core/cluster/read-key.ts';
+import { cursorAheadMs } from '#core/decide/due.ts';
 import type { JobId } from '#core/model/ids.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
@@ -37,7 +38,7 @@ export interface PlannerDeps extends AgentDeps {
   replace(job: JobId, running: readonly Entry[]): void;
 }
 
-/** How soon it is seen that a cursor which could not be read was mended, or taken away. */
+/** How soon it is seen that a cursor which could not be read, or stood ahead of the clock, was mended, or taken away. */
 const unreadableWaitMs = 10_000;
 const pageSize = 1_000;
 
@@ -71,6 +72,12 @@ export function createPlanner(deps: PlannerDeps) {
     if (job === undefined) return;
     if (verdict === null) {
       guard('load', load(lane));
+      return;
+    }
+    if (lane.cursor !== null && lane.cursor > clock.now() + cursorAheadMs) {
+      // Nothing is due while it stands. Who takes it away does so by hand, and nobody watches cursors.
+      lane.loaded = false;
+      wakeIn(lane, unreadableWaitMs);
       return;
     }
     if (verdict.do === 'rest') return;

@@ -113,10 +113,13 @@ export async function lookOut(
     }
     for (const { lane, since, who } of lanesOf(record, able, registered)) {
       // Mode all counts from when its worker came, or from where the job was decided for all.
-      const begun = since === null ? null : Math.max(since, cursors.get(`${job}/${oneLane}`) ?? 0);
-      const cursor = cursors.get(`${job}/${lane}`) ?? begun;
+      const all = cursors.get(`${job}/${oneLane}`) ?? 0;
+      const begun = since === null ? null : Math.max(since, all);
+      const own = cursors.get(`${job}/${lane}`);
+      const from = own !== undefined ? lane : begun === all ? oneLane : null;
       const found = overdueOf({
-        ...{ job, lane, record, schedule, cursor, since, workers: who, now: at },
+        ...{ job, lane, record, schedule, cursor: own ?? begun, since, workers: who, now: at },
+        cursorKey: from === null ? null : layout.cursor(job, from),
         living: living.has(`${job}/${lane}`),
       });
       if (found !== null) overdue.push(found);

@@ -51,6 +51,9 @@ export type Verdict =
 /** Later than this is not the schedule any more but catching up: what a restart or a change of hands may cost. */
 export const onTimeMs = 15_000;
 
+/** Whoever decides is seconds ahead of an instant at most: a cursor further ahead than this was written by a wrong clock, or by hand. */
+export const cursorAheadMs = 60_000;
+
 /** Counting stops here: a stretch of a million instants says enough. */
 const countLimit = 1_000_000;
 

@@ -1,6 +1,6 @@
 import { durationMs } from '#core/model/duration.ts';
 import type { JobRecord } from '#core/model/job.ts';
-import { floorOf, type Instants } from './due.ts';
+import { cursorAheadMs, floorOf, type Instants } from './due.ts';
 import { isPaused } from './may-start.ts';
 
 /** One job in one lane as somebody sees it who decides nothing: the second pair of eyes. */
@@ -12,6 +12,8 @@ export interface WatchedLane {
   schedule: Instants | null;
   /** The last decided instant, UTC ms; null: none yet. */
   cursor: number | null;
+  /** The store's key of that; null: there is none, and `cursor` is where a new lane begins. */
+  cursorKey: string | null;
   /** Mode all: since when its worker is there. One that has only just come is catching up. */
   since: number | null;
   /** Whether a run of this lane lives. */
@@ -21,7 +23,10 @@ export interface WatchedLane {
   now: number;
 }
 
-/** What was due and that nobody has decided: not run, not skipped, not written off. */
+/**
+ * What was due and that nobody has decided: not run, not skipped, not written off. Or what is to come and will not run, for a cursor that
+ * stands ahead of the clock says that it has been decided.
+ */
 export interface Overdue {
   job: string;
   lane: string;
@@ -29,6 +34,8 @@ export interface Overdue {
   instant: number;
   count: number;
   why: string;
+  /** Where its cursor stands, UTC ms, if that is ahead of the clock; else null. */
+  ahead: number | null;
 }
 
 /**
@@ -45,6 +52,8 @@ export function overdueOf(lane: WatchedLane): Overdue | null {
   const { record, schedule, now, living } = lane;
   const { job } = record;
   if (!job.enabled || schedule === null || isPaused(record.paused, now)) return null;
+  const stopped = stoppedAhead(lane, schedule);
+  if (stopped !== null) return stopped;
   const killMs = job.onLeaseLoss === 'kill' ? durationMs(job.killGrace) : 0;
   const due = now - patienceMs - killMs;
   if (lane.since !== null && lane.since > due) return null;
@@ -58,7 +67,23 @@ export function overdueOf(lane: WatchedLane): Overdue | null {
   return {
     ...{ job: lane.job, lane: lane.lane, instant },
     count: schedule.count(instant - 1, due, countLimit),
-    why: reasonOf(lane),
+    ...{ why: reasonOf(lane), ahead: null },
+  };
+}
+
+/** A cursor never goes back: by one of a clock that was a year ahead a job stands still for a year, and nothing is ever due. */
+function stoppedAhead(
+  { job, lane, record, cursor, cursorKey, now }: WatchedLane,
+  schedule: Instants,
+): Overdue | null {
+  if (cursor === null || cursorKey === null || cursor <= now + cursorAheadMs) return null;
+  const instant = schedule.next(Math.max(now, floorOf(record, now).at));
+  if (instant === null || instant > cursor) return null;
+  const mend = `cronfleet pause ${job}, etcdctl del ${cursorKey}, cronfleet resume ${job}`;
+  return {
+    ...{ job, lane, instant, ahead: cursor },
+    count: schedule.count(instant - 1, cursor, countLimit),
+    why: `its cursor says that all is decided up to ${new Date(cursor).toISOString()}: a clock was ahead when that was written. To mend it: ${mend} (without etcd: apply it under another name)`,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { JobRecord } from '#core/model/job.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
-import { type Instants, onTimeMs } from './due.ts';
+import { cursorAheadMs, type Instants, onTimeMs } from './due.ts';
 import { isPaused } from './may-start.ts';
 import { evidenceOf, type WhyEvidence } from './why-evidence.ts';
 
@@ -177,13 +177,19 @@ function below({ instant }: WhyFacts, { floor, floorWhy, createdAt }: JobRecord)
   );
 }
 
-function coming({ record, instant, workers }: WhyFacts): Verdict {
+function coming({ record, instant, workers, cursors, now }: WhyFacts): Verdict {
   if (record !== null && !record.job.enabled)
     return say('coming', 'It will not run as things stand: the job is disabled.');
   if (record !== null && isPaused(record.paused, instant))
     return say(
       'coming',
       `It will not run as things stand: ${record.paused.by} has paused the job${because(record.paused.reason)}.`,
+    );
+  const ahead = cursors.find((cursor) => cursor.instant >= instant && cursor.instant > now + cursorAheadMs);
+  if (ahead !== undefined)
+    return say(
+      'coming',
+      `It will not run as things stand: a cursor (of ${ahead.from}) says that all is decided up to ${shown(ahead.instant)}, ahead of the clock; cronfleet doctor says how to mend that.`,
     );
   const able = workers.filter(({ not }) => not === null);
   return say(

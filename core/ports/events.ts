@@ -51,7 +51,15 @@ export type Event =
       dead: number;
       unreadable: number;
     }
-  | { type: 'watchdog.overdue'; job: string; lane: string; instant: number; count: number; why: string }
+  | {
+      type: 'watchdog.overdue';
+      job: string;
+      lane: string;
+      instant: number;
+      count: number;
+      why: string;
+      ahead: number | null;
+    }
   | { type: 'watchdog.dead'; worker: string; runs: readonly string[]; lastBeat: number | null; why: string }
   | { type: 'alert.raised'; id: string; title: string }
   | { type: 'alert.told'; channel: string; ids: readonly string[] }

@@ -36,10 +36,15 @@ function ofWatchdog(now: number, last: LastLook | null): ServerFinding[] {
 
 function ofJobs({ overdue, unfit, unreadable, live, scheduled }: LookOut): ServerFinding[] {
   const found: ServerFinding[] = [];
-  const jobs = [...new Set(overdue.map(({ job }) => job))];
-  if (jobs.length > 0)
+  const named = (lanes: readonly { job: string }[]) => some([...new Set(lanes.map(({ job }) => job))]);
+  const [late, stopped] = [true, false].map((is) => overdue.filter(({ ahead }) => (ahead === null) === is));
+  if (late?.[0] !== undefined)
     found.push(
-      error('overdue', `overdue: ${some(jobs)} (${overdue[0]?.why})`, 'cronfleet why JOB tells of each'),
+      error('overdue', `overdue: ${named(late)} (${late[0].why})`, 'cronfleet why JOB tells of each'),
+    );
+  if (stopped?.[0] !== undefined)
+    found.push(
+      error('cursor_ahead', `stand still: ${named(stopped)}`, `${stopped[0].job}: ${stopped[0].why}`),
     );
   // With nobody there it is everybody's trouble, and said as such.
   if (live > 0 && unfit.length > 0)

@@ -583,7 +583,10 @@ describe('a channel that jobs name', () => {
     for (let i = 0; i < 7; i += 1) await saved(`j${i}`, { notify });
     const { status, json } = await take();
     assert.deepEqual([status, json.code], [409, 'channel_in_use']);
-    assert.match(json.detail, /told of default\/j0, default\/j1, default\/j2, default\/j3, default\/j4 and more/);
+    assert.match(
+      json.detail,
+      /told of default\/j0, default\/j1, default\/j2, default\/j3, default\/j4 and more/,
+    );
     for (let i = 1; i < 7; i += 1) await api.ask('DELETE', `/api/v1/jobs/default/j${i}`);
     assert.match((await take()).json.detail, /told of default\/j0, and nobody/);
     await saved('j0', { notify: [] });

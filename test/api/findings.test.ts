@@ -82,6 +82,29 @@ describe('what is not as it should be', () => {
       assert.match(found.find((one) => one.code === code)?.what ?? '', said);
   });
 
+  it('is a job that stands still by a cursor of a clock that was ahead, with what to do', async () => {
+    await well();
+    await save('stopped');
+    const key = api.layout.cursor('default/stopped', '~');
+    const value = JSON.stringify({
+      instant: clock.now() + 365 * 86_400_000,
+      from: 'w9',
+      why: 'run',
+      run: null,
+    });
+    await api.kv.txn({ compare: [], then: [{ type: 'put', key, value }] });
+    const [one, ...more] = await findings();
+    assert.deepEqual([one?.code, one?.level, more], ['cursor_ahead', 'error', []]);
+    assert.equal(one?.what, 'stand still: default/stopped');
+    assert.ok(
+      one?.advice.includes(`pause default/stopped, etcdctl del ${key}, cronfleet resume`),
+      one?.advice,
+    );
+    await watch(api, []);
+    const told = api.told.find(({ type }) => type === 'watchdog.overdue');
+    assert.ok(told?.type === 'watchdog.overdue' && told.ahead !== null);
+  });
+
   it('is a worker that is dead, silent, full, of another version, or behind', async () => {
     await well();
     await api.registered('silent');

@@ -81,12 +81,15 @@ function unfit({ job, why }: FleetFacts['unfit'][number]): Condition {
   };
 }
 
-function overdue({ job, lane, instant, count, why }: Overdue): Condition {
+function overdue({ job, lane, instant, count, why, ahead }: Overdue): Condition {
   const at = new Date(instant).toISOString();
+  const title =
+    ahead === null
+      ? `${job} is overdue: nobody has decided ${count === 1 ? at : `${count} instants since ${at}`}`
+      : `${job} stands still: its cursor is ahead of the clock, at ${new Date(ahead).toISOString()}`;
   return {
     ...{ kind: 'overdue', about: lane === '~' ? job : `${job}~${lane}`, since: instant, job, worker: null },
-    title: `${job} is overdue: nobody has decided ${count === 1 ? at : `${count} instants since ${at}`}`,
-    text: why,
+    ...{ title, text: why },
   };
 }
 

@@ -159,7 +159,7 @@ describe('of the fleet', () => {
   const raised = (more: Partial<FleetFacts>, open: Alert[] = []) =>
     fleetAlerts(facts(more), open, ops).raised.map(({ kind, about }) => `${kind} ${about}`);
   const gone = worker('w2', { state: 'dead' });
-  const late = { job: 'g/a', lane: '~', instant: t, count: 2, why: 'w1 is full' };
+  const late = { job: 'g/a', lane: '~', instant: t, count: 2, why: 'w1 is full', ahead: null };
   const rows: [string, Partial<FleetFacts>, string[]][] = [
     ['nothing of a fleet that is well', {}, []],
     ['who died', { workers: [worker('w1'), gone] }, ['worker_dead worker:w2']],
@@ -186,6 +186,12 @@ describe('of the fleet', () => {
   ];
   for (const [what, more, expected] of rows)
     it(`it tells ${what}`, () => assert.deepEqual(raised(more), expected));
+
+  it('it tells a job that stands still from one that is late', () => {
+    const [one] = fleetAlerts(facts({ overdue: [{ ...late, ahead: t + 60 * minute }] }), [], ops).raised;
+    assert.match(one?.title ?? '', /^g\/a stands still: its cursor is ahead of the clock, at 2026-/);
+    assert.equal(one?.text, late.why);
+  });
 
   it('only channels that ask are told, and nobody twice of what stands', () => {
     const some = [

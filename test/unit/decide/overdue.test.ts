@@ -21,7 +21,14 @@ function lane(
       ...{ revision: '1', floor: at(-60), floorWhy: 'created', paused: null, skips: [], cronExpr: null },
       ...{ createdAt: at(-60), updatedAt: at(-60), updatedBy: 'me', ...record },
     },
-    ...{ job: 'default/a', lane: '~', schedule: parseSchedule('* * * * *'), cursor: at(-5), since: null },
+    ...{
+      job: 'default/a',
+      lane: '~',
+      cursorKey: '/cron/cursors/default/a/~',
+      schedule: parseSchedule('* * * * *'),
+      cursor: at(-5),
+      since: null,
+    },
     ...{ living: false, workers: [live], now: at(0.75), ...more },
   };
 }
@@ -68,6 +75,26 @@ describe('what is overdue', () => {
       null,
     ],
   ];
+  const year = 525_600;
+  rows.push(
+    [
+      'what is still to come and a cursor of a clock a year ahead says is decided',
+      lane({ cursor: at(year) }),
+      [
+        1,
+        100_000,
+        /^its cursor says .* up to 2027-11-22T12:00:00.000Z.* pause default\/a, etcdctl del \/cron\/cursors\/default\/a\/~, cronfleet resume/,
+      ],
+    ],
+    [
+      'nothing that a cursor so far ahead does not stop',
+      lane({ cursor: at(2), schedule: parseSchedule('0 0 1 1 *') }),
+      null,
+    ],
+    ['nothing while deciders are as far ahead as they may be', lane({ cursor: at(1.7) }), null],
+    ['nothing ahead of a disabled job', lane({ cursor: at(year) }, { enabled: false }), null],
+    ['nothing where a worker has only said so of itself', lane({ cursor: at(year), cursorKey: null }), null],
+  );
   for (const [name, given, expected] of rows)
     it(`is ${name}`, () => {
       const found = overdueOf(given);

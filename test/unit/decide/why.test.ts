@@ -249,6 +249,12 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
   ],
   ['nobody has decided, while the history is away', { historyAway: true }, 'due', /w1 may run it/],
   [
+    'is to come, and a cursor ahead of the clock says it is decided',
+    { now: t - minute, cursors: [{ lane: '~', instant: t + 60 * minute, from: 'w9', why: 'run' }] },
+    'coming',
+    /will not run as things stand: a cursor \(of w9\).*ahead of the clock; cronfleet doctor/,
+  ],
+  [
     'is to come, while the history is away',
     { historyAway: true, now: t - minute },
     'coming',
