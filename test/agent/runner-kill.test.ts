@@ -3,9 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { RunEnd } from '#agent/runner.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
-import { isAlive, planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
+import { type Given, isAlive, planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
 
 /** Prints its pid and waits, with what precedes it in its way. */
 const sleeper = (name: string) => `echo ${name} $$; exec sleep 300`;
@@ -33,6 +34,13 @@ for (const cgroups of [undefined, 'none'] as const)
       assert.ok(end.endedAt >= report.signalledAt, 'what was killed had not ended before');
       assert.notDeepEqual(tagged(bystander), [], 'another run was touched');
       return { report, end };
+    }
+    /** Its time is over once it has said that it is up, and so has set its traps; how it ended. */
+    async function timedOut(name: string, given: Given): Promise<RunEnd> {
+      const run = await host.begin(name, { ...given, timeout: '1h' });
+      await host.ledger.says(run, 'up ');
+      timeUp();
+      return await host.ended(run);
     }
     before(async () => {
       const real = systemClock();
@@ -165,14 +173,16 @@ for (const cgroups of [undefined, 'none'] as const)
       assert.equal((await host.ended(run)).how, 'killed');
     });
 
-    it('ends by the same ladder what takes longer than it may', async () => {
-      const end = await host.run('slow', { command: deaf('up'), timeout: '150ms', killGrace: '100ms' });
-      assert.deepEqual([end.how, end.exitCode, end.signal], ['timed_out', null, 'KILL']);
-      assert.ok(end.startedAt !== null && end.endedAt - end.startedAt >= 250);
+    it('ends by the same ladder what takes longer than it may, not before', async () => {
+      const end = await host.run('slow', { command: 'exec sleep 300', timeout: '150ms' });
+      assert.deepEqual([end.how, end.exitCode, end.signal], ['timed_out', null, 'TERM']);
+      assert.ok(end.startedAt !== null && end.endedAt - end.startedAt >= 150);
       assert.deepEqual(tagged('default~slow~oslow~1'), []);
-      const kept = await host.run('kept-word', {
-        command: "trap 'exit 4' TERM; while :; do sleep 0.05; done",
-        timeout: '150ms',
+      const stubborn = await timedOut('stubborn', { command: deaf('up'), killGrace: '100ms' });
+      assert.deepEqual([stubborn.how, stubborn.exitCode, stubborn.signal], ['timed_out', null, 'KILL']);
+      assert.deepEqual(tagged('default~stubborn~ostubborn~1'), []);
+      const kept = await timedOut('kept-word', {
+        command: "trap 'exit 4' TERM; echo up $$; while :; do sleep 0.05; done",
       });
       assert.deepEqual([kept.how, kept.exitCode], ['timed_out', 4]);
     });
@@ -197,12 +207,12 @@ for (const cgroups of [undefined, 'none'] as const)
     });
 
     it('uses the signal that the job names for its timeout', async () => {
-      const end = await host.run('by-int', {
-        command: "trap 'echo asked; exit 1' INT; while :; do sleep 0.05; done",
-        timeout: '150ms',
+      const end = await timedOut('by-int', {
+        command: "trap 'echo asked; exit 1' INT; echo up $$; while :; do sleep 0.05; done",
         killSignal: 'INT',
       });
-      assert.deepEqual([end.how, end.text], ['timed_out', 'asked\n']);
+      assert.equal(end.how, 'timed_out');
+      assert.match(host.ledger.text('default~by-int~oby-int~1'), /asked\n$/);
     });
 
     it('confirms at once for a run that never was', async () => {
