@@ -180,6 +180,8 @@ export const Stats = v.strictObject({
 });
 export const Forecast = v.strictObject({
   items: v.array(v.strictObject({ at: time, count: whole, jobs: whole })),
+  /** The next instant of each of those jobs that come first, the soonest first. */
+  first: v.array(v.strictObject({ group: text, name: text, instant: time })),
   /** Instants of some jobs were too many to count: their share is by the rate of those counted. */
   estimated: v.boolean(),
 });

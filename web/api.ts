@@ -22,6 +22,9 @@ export interface JobView {
   /** Stores that did not answer: what only they know is left out. */
   away: 'history'[];
 }
+export interface Forecast {
+  first: { group: string; name: string; instant: string }[];
+}
 export interface Preview {
   sentence: string;
   next: { instant: string; local: string; note: string | null }[];

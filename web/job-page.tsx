@@ -1,9 +1,24 @@
 import { useQuery } from '@tanstack/preact-query';
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
-import type { JobView, Page, Run } from './api.ts';
+import type { Job } from '#core/model/job.ts';
+import type { JobView, Run } from './api.ts';
 import { JobForm } from './job-form.tsx';
 import { LogSearch } from './log-search.tsx';
-import { Coming, Fault, jobTitle, may, Runs, Schedule, type Shared, Time, useTitle } from './parts.tsx';
+import {
+  Coming,
+  Fault,
+  jobTitle,
+  may,
+  Runbook,
+  Runs,
+  Schedule,
+  type Shared,
+  Time,
+  Until,
+  usePages,
+  useTitle,
+} from './parts.tsx';
 
 export function JobPage(props: Shared & { group: string; name: string; search: string }) {
   const { call, me, go, group, name, search } = props;
@@ -20,12 +35,11 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
     queryFn: () => call<JobView>('GET', path),
     refetchInterval: 2_000,
   });
-  const runs = useQuery({
-    queryKey: ['runs', group, name],
-    queryFn: () =>
-      call<Page<Run>>('GET', `/runs?${new URLSearchParams({ limit: '30', job: `${group}/${name}` })}`),
-    refetchInterval: 2_000,
-  });
+  const runs = usePages<Run>(
+    call,
+    `/runs?${new URLSearchParams({ limit: '30', job: `${group}/${name}` })}`,
+    2_000,
+  );
   const act = (method: string, at: string, then: (answer: { run?: string }) => void, body?: unknown) => () =>
     call<{ run?: string }>(method, `${path}${at}`, body === undefined ? {} : { body }).then((answer) => {
       setFault(null);
@@ -46,12 +60,12 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
   if (view === undefined) return <Coming error={error} />;
   const { job, paused, next, running } = view;
   // An attempt that waits has no record in the list of runs yet.
-  const listed = new Set(runs.data?.items.map(({ id }) => id));
-  const waiting = running.filter(({ id }) => !listed.has(id));
+  const listed = new Set(runs.items?.map(({ id }) => id));
+  const waiting = runs.isFirst ? running.filter(({ id }) => !listed.has(id)) : [];
   return (
     <>
       <div class="d-flex flex-wrap gap-2 mb-3 align-items-center">
-        <h1 class="h3 me-auto mb-0">{jobTitle(group, name)}</h1>
+        <h1 class="h3 mb-0 col-12 col-sm">{jobTitle(group, name)}</h1>
         {may(me, 'operator') && (
           <>
             <button
@@ -128,7 +142,10 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
             ? 'none'
             : next.map((at) => (
                 <div key={at}>
-                  <Time at={at} />
+                  <Time at={at} />{' '}
+                  <small class="text-body-secondary">
+                    <Until at={at} />
+                  </small>
                 </div>
               ))}
         </dd>
@@ -144,17 +161,39 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
             </dd>
           </>
         )}
-        {job.description !== '' && (
-          <>
-            <dt class="col-sm-2">Description</dt>
-            <dd class="col-sm-10">{job.description}</dd>
-          </>
-        )}
+        <About job={job} />
       </dl>
       <h2 class="h5">Runs</h2>
       <LogSearch {...{ call, go, path, search }} page={`/jobs/${group}/${name}`} />
       <Fault error={runs.error} />
-      {runs.data && <Runs runs={[...waiting, ...runs.data.items]} go={go} />}
+      {runs.items && <Runs runs={[...waiting, ...runs.items]} go={go} />}
+      {runs.pager}
     </>
+  );
+}
+
+/** What else somebody has said of a job, or set in it. */
+function About({ job }: { job: Job }) {
+  const { description, owner, tags, runbook, timeout, retry, overlap, mode, target } = job;
+  const labels = Object.entries(target.labels).map(([key, value]) => `${key}=${[value].flat().join(' or ')}`);
+  const where = [...labels, ...target.workers].join(', ');
+  const said = {
+    Description: description,
+    Owner: owner,
+    Tags: tags.join(', '),
+    Runbook: runbook === null ? '' : <Runbook url={runbook} />,
+    Timeout: timeout ?? '',
+    Retries: retry.attempts === 0 ? '' : `${retry.attempts}, the first after ${retry.backoff}`,
+    Overlap: overlap === 'skip' ? '' : overlap,
+    Where: mode === 'all' ? `on every worker${where && ` of ${where}`}` : where,
+  };
+  return Object.entries(said).map(
+    ([name, value]) =>
+      value !== '' && (
+        <Fragment key={name}>
+          <dt class="col-sm-2">{name}</dt>
+          <dd class="col-sm-10">{value}</dd>
+        </Fragment>
+      ),
   );
 }

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { JobView } from './api.ts';
+import { Overview } from './overview.tsx';
 import {
   Coming,
   Fault,
@@ -14,15 +15,42 @@ import {
   useTitle,
 } from './parts.tsx';
 
+const states = [
+  'running',
+  'failed',
+  'timed_out',
+  'lost',
+  'missed',
+  'killed',
+  'skipped',
+  'succeeded',
+] as const;
+
 export function JobsPage({ call, me, go }: Shared) {
   useTitle('Jobs');
   const [q, setQ] = useState('');
-  const search = new URLSearchParams({ limit: '50', ...(q === '' ? {} : { q }) });
+  const [state, setState] = useState('');
+  const asked = { ...(q === '' ? {} : { q }), ...(state === '' ? {} : { state }) };
+  const isAll = q === '' && state === '';
+  const search = new URLSearchParams({ limit: '50', ...asked });
   const { items, error, isFirst, pager } = usePages<JobView>(call, `/jobs?${search}`, 3_000);
   return (
     <>
-      <div class="d-flex gap-2 mb-3 align-items-center">
-        <h1 class="h3 me-auto mb-0">Jobs</h1>
+      <div class="d-flex flex-wrap flex-sm-nowrap gap-2 mb-3 align-items-center">
+        <h1 class="h3 mb-0 col-12 col-sm">Jobs</h1>
+        <select
+          class="form-select states"
+          aria-label="Last run"
+          value={state}
+          onChange={(event) => setState(event.currentTarget.value)}
+        >
+          <option value="">any state</option>
+          {states.map((one) => (
+            <option key={one} value={one}>
+              {one.replace('_', ' ')}
+            </option>
+          ))}
+        </select>
         <input
           class="form-control search"
           type="search"
@@ -37,10 +65,11 @@ export function JobsPage({ call, me, go }: Shared) {
           </button>
         )}
       </div>
+      {isAll && isFirst && items !== undefined && items.length > 0 && <Overview {...{ call, go }} />}
       {items === undefined ? <Coming error={error} /> : <Fault error={error} />}
       {items?.length === 0 && isFirst && (
         <div class="alert alert-info">
-          {q === '' ? (
+          {isAll ? (
             <>
               No jobs yet. Make one, or take your crontab over:{' '}
               <code>crontab -l | npm run -s cli -- import -</code>
@@ -86,7 +115,7 @@ function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
   );
   return (
     <tr>
-      <td>
+      <td class="job-name">
         <Link to={`/jobs/${job.group}/${job.name}`} go={go}>
           {jobTitle(job.group, job.name)}
         </Link>{' '}
@@ -100,14 +129,27 @@ function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
         <Until at={next[0] ?? null} />
       </td>
       <td>
-        <Last {...view} />
+        <Last {...view} go={go} />
       </td>
     </tr>
   );
 }
 
-function Last({ last, away }: JobView) {
-  if (last !== null) return <State of={last.state} />;
+function Last({ last, away, go }: JobView & { go(path: string): void }) {
+  if (last !== null)
+    return (
+      <>
+        <Link to={`/runs/${last.id}`} go={go} class="text-decoration-none">
+          <State of={last.state} />
+        </Link>{' '}
+        <small class="text-body-secondary">
+          <Until at={last.endedAt ?? last.startedAt ?? last.instant} say="ago" />
+        </small>
+        {last.state !== 'succeeded' && last.reason !== '' && (
+          <div class="small text-break">{last.reason}</div>
+        )}
+      </>
+    );
   if (away.length === 0) return <>-</>;
   return <span title="The history knows it, and does not answer the server at the moment">not known</span>;
 }

@@ -7,6 +7,8 @@ import { Fault, Link, type Shared, Time } from './parts.tsx';
 
 /** Of a long line this much is shown on each side of what was looked for. */
 const aroundCharacters = 120;
+/** And so many lines of a run, until somebody wants to see the others. */
+const fewLines = 5;
 
 /** Looks for text in what a job's runs have printed. What is looked for stands in the address, so that one comes back to it. */
 export function LogSearch({
@@ -145,20 +147,35 @@ function Lines({
   return (
     <ul class="list-group mb-2">
       {[...Map.groupBy(lines, ({ run }) => run)].map(([run, own]) => (
-        <li class="list-group-item" key={run}>
-          <div class="small">
-            <Link to={`/runs/${encodeURIComponent(run)}`} go={go}>
-              <RunName id={run} at={own[0]?.at ?? null} />
-            </Link>
-          </div>
-          {own.map(({ offset, line }) => (
-            <Link key={offset} class="found" to={`/runs/${encodeURIComponent(run)}?at=${offset}`} go={go}>
-              <Line line={line} text={asked.text} />
-            </Link>
-          ))}
-        </li>
+        <OfRun key={run} run={run} lines={own} {...{ asked, go }} />
       ))}
     </ul>
+  );
+}
+
+/** What one run has printed of it; of much, the first lines. */
+function OfRun({ run, lines, asked, go }: Parameters<typeof Lines>[0] & { run: string }) {
+  const [isWhole, setIsWhole] = useState(false);
+  const path = `/runs/${encodeURIComponent(run)}`;
+  const left = lines.length - fewLines;
+  return (
+    <li class="list-group-item">
+      <div class="small">
+        <Link to={path} go={go}>
+          <RunName id={run} at={lines[0]?.at ?? null} />
+        </Link>
+      </div>
+      {(isWhole ? lines : lines.slice(0, fewLines)).map(({ offset, line }) => (
+        <Link key={offset} class="found" to={`${path}?at=${offset}`} go={go}>
+          <Line line={line} text={asked.text} />
+        </Link>
+      ))}
+      {left > 0 && !isWhole && (
+        <button type="button" class="btn btn-sm btn-link p-0" onClick={() => setIsWhole(true)}>
+          {left === 1 ? '1 line more' : `${left} lines more`}
+        </button>
+      )}
+    </li>
   );
 }
 

@@ -1,6 +1,6 @@
 import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/preact-query';
 import { render } from 'preact';
-import { useEffect, useErrorBoundary, useMemo, useState } from 'preact/hooks';
+import { useEffect, useErrorBoundary, useMemo, useRef, useState } from 'preact/hooks';
 import { AlertsPage } from './alerts-page.tsx';
 import { type Client, client, type Me, Problem } from './api.ts';
 import { AuditPage } from './audit-page.tsx';
@@ -83,6 +83,13 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
     addEventListener('popstate', back);
     return () => removeEventListener('popstate', back);
   }, []);
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(path);
+  useEffect(() => {
+    // What led here is gone with the page before: who goes by keys, or hears the page, goes on at its beginning.
+    if (shown.current !== path) main.current?.focus({ preventScroll: true });
+    shown.current = path;
+  }, [path]);
   const { data: me, error } = useQuery({
     queryKey: ['me'],
     queryFn: () => api.call<Me>('GET', '/me'),
@@ -95,6 +102,7 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
     // Only what is asked of the same page has changed: who asks there stays there.
     if (location.pathname !== path) scrollTo(0, 0);
   };
+  const here = (to: string) => (path === to ? { 'aria-current': 'page' as const } : {});
   if (me === undefined)
     return (
       <main class="container mt-3">
@@ -113,18 +121,18 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
               cronfleet
             </Link>
           </strong>
-          <Link to="/" go={go}>
+          <Link to="/" {...{ go, ...here('/') }}>
             Jobs
           </Link>
-          <Link to="/workers" go={go}>
+          <Link to="/workers" {...{ go, ...here('/workers') }}>
             Workers
           </Link>
-          <Link to="/alerts" go={go}>
+          <Link to="/alerts" {...{ go, ...here('/alerts') }}>
             Alerts
             <OpenAlerts {...api} />
           </Link>
           {may(me, 'admin') && (
-            <Link to="/audit" go={go}>
+            <Link to="/audit" {...{ go, ...here('/audit') }}>
               Audit
             </Link>
           )}
@@ -140,7 +148,7 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
           </button>
         </div>
       </nav>
-      <main class="container pb-4">
+      <main class="container pb-4" ref={main} tabIndex={-1}>
         <ServerNotice {...api} />
         <Page key={path} {...api} me={me} go={go} path={path} search={search} />
       </main>
@@ -195,9 +203,9 @@ function Site() {
   };
   if (starting)
     return (
-      <p class="mx-auto mt-5 narrow" role="status">
-        Signing in …
-      </p>
+      <main class="mx-auto mt-5 narrow">
+        <p role="status">Signing in …</p>
+      </main>
     );
   if (session === null || api === null)
     return <SignIn reason={reason} elsewhere={elsewhere} enter={setSession} />;

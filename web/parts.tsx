@@ -37,30 +37,37 @@ export function Time({ at }: { at: string | null }) {
   );
 }
 
-/** How far off a time is, counting. */
-export function Until({ at }: { at: string | null }) {
+/** How far off a time is, counting: that it comes, that it was, or that something lasts since. */
+export function Until({ at, say = 'in' }: { at: string | null; say?: 'in' | 'ago' | 'for' }) {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1_000);
     return () => clearInterval(timer);
   }, []);
   if (at === null) return <span class="text-body-secondary">none</span>;
-  const s = Math.round((Date.parse(at) - now) / 1_000);
-  const text =
-    s < 0
-      ? 'now'
-      : s < 120
-        ? `in ${s} s`
-        : s < 7_200
-          ? `in ${Math.round(s / 60)} min`
-          : s < 172_800
-            ? `in ${Math.round(s / 3_600)} h`
-            : `in ${Math.round(s / 86_400)} days`;
+  const ms = say === 'in' ? Date.parse(at) - now : now - Date.parse(at);
   return (
-    <time dateTime={at} title={`${new Date(at).toLocaleString()} (${at})`}>
-      {text}
+    <time class="text-nowrap" dateTime={at} title={`${new Date(at).toLocaleString()} (${at})`}>
+      {ms < 0 ? 'now' : say === 'ago' ? `${roughly(ms)} ago` : `${say} ${roughly(ms)}`}
     </time>
   );
+}
+
+function roughly(ms: number): string {
+  const s = Math.round(ms / 1_000);
+  if (s < 120) return `${s} s`;
+  if (s < 7_200) return `${Math.round(s / 60)} min`;
+  return s < 172_800 ? `${Math.round(s / 3_600)} h` : `${Math.round(s / 86_400)} days`;
+}
+
+/** How long a run took, as exactly as it matters. */
+function took(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  if (ms < 120_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  const minutes = Math.floor(ms / 60_000);
+  return minutes < 120
+    ? `${minutes} min ${Math.floor((ms % 60_000) / 1_000)} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 export function Link({
@@ -73,6 +80,7 @@ export function Link({
   go(path: string): void;
   children: ComponentChildren;
   class?: string;
+  'aria-current'?: 'page' | undefined;
 }) {
   return (
     <a
@@ -151,6 +159,15 @@ export function jobTitle(group: string, name: string): string {
   return group === 'default' ? name : `${group}/${name}`;
 }
 
+/** What to do when a job fails, as somebody has written it down elsewhere. */
+export function Runbook({ url }: { url: string }) {
+  return (
+    <a href={url} target="_blank" rel="noreferrer">
+      {url}
+    </a>
+  );
+}
+
 /** What a schedule says, as far as one line can. */
 export function Schedule({ of }: { of: string | string[] | null }) {
   return of === null ? <>by hand</> : <code>{Array.isArray(of) ? of.join(' | ') : of}</code>;
@@ -212,17 +229,15 @@ function RunRow({ run, go }: { run: Run; go(path: string): void }) {
     <tr>
       <td>
         <State of={run.state} />
-        {reason !== '' && <div class="d-md-none small">{reason}</div>}
+        {reason !== '' && <div class="d-md-none small text-break">{reason}</div>}
       </td>
       <td>{run.instant === null ? `by ${run.by ?? 'hand'}` : <Time at={run.instant} />}</td>
       <td class={wide}>
         <Time at={run.startedAt} />
       </td>
-      <td class="text-nowrap">
-        {run.durationMs === null ? '-' : `${(run.durationMs / 1_000).toFixed(2)} s`}
-      </td>
+      <td class="text-nowrap">{run.durationMs === null ? '-' : took(run.durationMs)}</td>
       <td class={wide}>{run.worker ?? '-'}</td>
-      <td class={wide}>{reason}</td>
+      <td class={`${wide} text-break`}>{reason}</td>
       <td>
         {run.startedAt === null && run.endedAt !== null ? null : (
           <Link to={`/runs/${run.id}`} go={go}>

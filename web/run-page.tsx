@@ -2,13 +2,15 @@ import { useQuery } from '@tanstack/preact-query';
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asTerminal } from '#core/model/as-terminal.ts';
-import { type LogPart, Problem, type Run } from './api.ts';
+import { type JobView, type LogPart, Problem, type Run } from './api.ts';
 import { emptyLog, grown, type Log } from './log-place.ts';
-import { Coming, Fault, jobTitle, Link, may, type Shared, State, Time, useTitle } from './parts.tsx';
+import { Coming, Fault, jobTitle, Link, may, Runbook, type Shared, State, Time, useTitle } from './parts.tsx';
 
 /** Of what stands before a line that one has come for this much is shown, in bytes. */
 const beforeBytes = 16_384;
 const open = ['waiting', 'claimed', 'running'];
+/** What somebody may have written down something for. */
+const wrong = ['failed', 'timed_out', 'lost', 'missed'];
 /** How long a log that was cut off waits before it goes on. */
 const againMs = 2_000;
 
@@ -121,47 +123,72 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
             <dd class="col-sm-10">{data.reason}</dd>
           </>
         )}
+        {wrong.includes(data.state) && <WhatToDo {...{ call, ...data }} />}
         <dt class="col-sm-2">Worker</dt>
         <dd class="col-sm-10">
           {data.worker ?? '-'}, attempt {data.attempt}
         </dd>
       </dl>
-      <div class="d-flex gap-2 align-items-center mb-2">
-        <h2 class="h5 mb-0 me-auto">Output</h2>
-        <small class="text-body-secondary">
-          {/* They are counted when the run ends. */}
-          {data.endedAt !== null && `${data.bytes} bytes`}
-          {log.cutBefore && ' of which the end is shown'}
-        </small>
-        <button
-          type="button"
-          class="btn btn-sm btn-outline-secondary"
-          onClick={() => download(`${path}/log`, `${run}.log`).catch(setFault)}
-        >
-          Download
-        </button>
-      </div>
-      {at !== null && (
-        <p class="small mb-2">
-          Marked is the line that was found.
-          {log.cutBefore && ' More stands before'}
-          {log.cutAfter && `${log.cutBefore ? ' and' : ' More stands'} behind`}
-          {(log.cutBefore || log.cutAfter) && ' what is shown.'}{' '}
-          <Link to={`/runs/${encodeURIComponent(run)}`} go={go}>
-            Show it as it ends
-          </Link>
-        </p>
+      {data.startedAt === null && data.endedAt !== null ? (
+        <p class="text-body-secondary">It has not run, so there is no output.</p>
+      ) : (
+        <>
+          <div class="d-flex gap-2 align-items-center mb-2">
+            <h2 class="h5 mb-0 me-auto">Output</h2>
+            <small class="text-body-secondary">
+              {/* They are counted when the run ends. */}
+              {data.endedAt !== null && `${data.bytes} bytes`}
+              {log.cutBefore && at === null && ' of which the end is shown'}
+            </small>
+            <button
+              type="button"
+              class="btn btn-sm btn-outline-secondary"
+              onClick={() => download(`${path}/log`, `${run}.log`).catch(setFault)}
+            >
+              Download
+            </button>
+          </div>
+          {at !== null && (
+            <p class="small mb-2">
+              Marked is the line that was found.
+              {log.cutBefore && ' More stands before'}
+              {log.cutAfter && `${log.cutBefore ? ' and' : ' More stands'} behind`}
+              {(log.cutBefore || log.cutAfter) && ' what is shown.'}{' '}
+              <Link to={`/runs/${encodeURIComponent(run)}`} go={go}>
+                Show it as it ends
+              </Link>
+            </p>
+          )}
+          <pre
+            ref={box}
+            class="log border rounded p-2 bg-body-tertiary"
+            role="log"
+            aria-label="Output"
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and who has no mouse scrolls it by keys.
+            tabIndex={0}
+          >
+            {log.line === null ? asTerminal(log.text) : <Marked {...log} line={log.line} mark={found} />}
+          </pre>
+        </>
       )}
-      <pre
-        ref={box}
-        class="log border rounded p-2 bg-body-tertiary"
-        role="log"
-        aria-label="Output"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and who has no mouse scrolls it by keys.
-        tabIndex={0}
-      >
-        {log.line === null ? asTerminal(log.text) : <Marked {...log} line={log.line} mark={found} />}
-      </pre>
+    </>
+  );
+}
+
+/** The runbook of the run's job, where it has one. */
+function WhatToDo({ call, group, name }: Pick<Shared, 'call'> & Pick<Run, 'group' | 'name'>) {
+  const { data } = useQuery({
+    queryKey: ['job', group, name],
+    queryFn: () => call<JobView>('GET', `/jobs/${encodeURIComponent(group)}/${encodeURIComponent(name)}`),
+  });
+  const url = data?.job.runbook ?? null;
+  if (url === null) return null;
+  return (
+    <>
+      <dt class="col-sm-2">Runbook</dt>
+      <dd class="col-sm-10">
+        <Runbook url={url} />
+      </dd>
     </>
   );
 }

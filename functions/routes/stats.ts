@@ -8,13 +8,14 @@ import { Forecast, Stats } from '../answers.ts';
 import { type AppDeps, type Caller, groupsOf, mayTouch, storeOf } from '../deps.ts';
 import { duration, time } from '../fields.ts';
 import { route } from '../route.ts';
-import { iso } from '../views.ts';
+import { iso, nextOf } from '../views.ts';
 
 const dayMs = 86_400_000;
 const mostSteps = 2_000;
 /** Of all jobs together, and of one job at least: some hundred ms of counting. */
 const countedInstants = 2_000_000;
 const countedOfAJob = 100;
+const firstJobs = 10;
 
 const query = v.strictObject({
   from: v.optional(time),
@@ -45,6 +46,7 @@ async function forecast(deps: AppDeps, caller: Caller, range: Range) {
   );
   const limit = Math.max(countedOfAJob, Math.floor(countedInstants / Math.max(1, count)));
   let estimated = false;
+  let first: { group: string; name: string; instant: number }[] = [];
   for (let after: string | null = null; ; ) {
     const { jobs, last, more } = await pageOfJobs(store, { after, limit: 100 });
     for (const { record } of jobs) {
@@ -53,14 +55,21 @@ async function forecast(deps: AppDeps, caller: Caller, range: Range) {
         continue;
       const schedule = scheduleOf(job);
       const start = Math.max(from, paused?.until ?? from);
+      const [instant = to] = nextOf(record, from - 1, 1);
+      if (instant < to) first.push({ group: job.group, name: job.name, instant });
       if (schedule !== null && !addInstants(steps, schedule, { ...range, start, limit })) estimated = true;
     }
+    first = first.sort((a, b) => a.instant - b.instant).slice(0, firstJobs);
     if (!more) break;
     after = last;
     // Counting is synchronous: whatever else is due has its turn between two pages.
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return { items: steps.map((step, at) => ({ at: iso(from + at * stepMs), ...step })), estimated };
+  return {
+    items: steps.map((step, at) => ({ at: iso(from + at * stepMs), ...step })),
+    first: first.map((one) => ({ ...one, instant: iso(one.instant) })),
+    estimated,
+  };
 }
 
 export const statsRoutes = [

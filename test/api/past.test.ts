@@ -123,12 +123,16 @@ describe('what is to come', () => {
     await api.ask('PUT', at('d'), { body: job });
     await api.ask('POST', `${at('d')}/pause`);
     const range = 'from=2026-11-22T17:00:00Z&to=2026-11-22T19:00:00Z';
-    const { items, estimated } = await get(`/forecast?${range}&step=1h`);
+    const { items, first, estimated } = await get(`/forecast?${range}&step=1h`);
     assert.deepEqual(items, [
       { at: '2026-11-22T17:00:00.000Z', count: 61, jobs: 2 },
       { at: '2026-11-22T18:00:00.000Z', count: 61, jobs: 2 },
     ]);
     assert.equal(estimated, false);
+    const soonest = (name: string) => ({ group: 'default', name, instant: '2026-11-22T17:00:00.000Z' });
+    assert.deepEqual(first, [soonest('a'), soonest('b')]);
+    const later = await get('/forecast?from=2026-11-22T17:00:30Z&to=2026-11-22T17:30:00Z');
+    assert.deepEqual(later.first, [{ ...soonest('a'), instant: '2026-11-22T17:01:00.000Z' }]);
     assert.equal((await api.ask('GET', `/api/v1/forecast?${range}&step=1s`)).status, 400);
     assert.equal((await api.ask('GET', '/api/v1/forecast?to=2020-01-01T00:00:00Z')).status, 400);
   });

@@ -81,6 +81,8 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
     await open('repeats');
     await find('needle');
     await page.getByText(/^500 lines so far: it is searched back into the run of /).waitFor();
+    assert.equal(await lines(/^needle \d+$/).count(), 5);
+    await page.getByRole('button', { name: '495 lines more' }).click();
     assert.equal(await lines(/^needle \d+$/).count(), 500);
     await page.getByRole('button', { name: 'Search on' }).click();
     await page.getByText('600 lines, in all runs of the last 7 days.').waitFor();

@@ -60,6 +60,43 @@ describe('the site in a real browser', leftOut, () => {
     assert.equal(readFileSync(await download.path(), 'utf8'), 'line 1\nline 2\nline 3\n');
   });
 
+  it('tells on the first page what went wrong and why, what runs, what comes, and what is overdue', async () => {
+    await up.ask('PUT', '/jobs/default/breaks', { command: 'echo no space; exit 3' });
+    await up.ask('POST', '/jobs/default/breaks/run', {});
+    await up.ask('PUT', '/jobs/default/lasts', { command: 'sleep 300', schedule: '@every 59m' });
+    const { run } = (await up.ask('POST', '/jobs/default/lasts/run', {})) as { run: string };
+    const overdue = { id: 'x', kind: 'overdue', title: 'default/lasts is overdue', job: 'default/lasts' };
+    await page.route('**/alerts?open=true*', (route) =>
+      route.fulfill({
+        json: {
+          items: [{ ...overdue, run: null, worker: null, at: '2026-11-22T16:00:00.000Z', partOf: null }],
+          next: null,
+        },
+      }),
+    );
+    await page.getByRole('link', { name: 'cronfleet' }).click();
+    const list = (name: string) => page.getByRole('region', { name });
+    await list('Running').getByText('lasts').waitFor();
+    await list('Next, within an hour').getByText('lasts').waitFor();
+    await list('Went wrong').getByRole('link', { name: 'default/lasts is overdue' }).waitFor();
+    const broken = list('Went wrong').getByRole('listitem').filter({ hasText: 'breaks: exit status 3' });
+    await broken.getByRole('link', { name: /ago|now/ }).click();
+    await page.getByRole('log').getByText('no space').waitFor();
+    await page.unroute('**/alerts?open=true*');
+    await page.getByRole('link', { name: 'cronfleet' }).click();
+    await page.getByLabel('Last run').selectOption('failed');
+    await page.getByRole('link', { name: 'counter' }).waitFor({ state: 'detached' });
+    await page
+      .getByRole('row')
+      .filter({ hasText: 'exit status 3' })
+      .getByRole('link', { name: 'breaks' })
+      .waitFor();
+    await page.getByLabel('Last run').selectOption('running');
+    await page.getByRole('link', { name: 'breaks' }).waitFor({ state: 'detached' });
+    await up.ask('POST', `/runs/${run}/kill`, { signal: 'KILL' });
+    await page.getByText('No job matches').waitFor();
+  });
+
   it('edits a job and leaves as it was what was not touched, lines of its command included', async () => {
     await make('lines', 'echo one\necho two', '0 4 * * *');
     await page.getByRole('button', { name: 'Edit' }).click();
