@@ -8,6 +8,7 @@ import type { Command } from './command.ts';
 import { isCode } from './faults.ts';
 import type { GatePipe } from './gate-pipe.ts';
 import type { RunDir } from './run-dir.ts';
+import type { SpareDirs } from './spare-dirs.ts';
 import { wrapperText } from './wrapper.ts';
 
 /**
@@ -17,13 +18,13 @@ import { wrapperText } from './wrapper.ts';
 export async function startWrapper(
   plan: RunPlan,
   command: Command,
-  at: { dir: RunDir; pipe: GatePipe; cgroups: Cgroups; boot: string },
+  at: { dir: RunDir; pipe: GatePipe; cgroups: Cgroups; spares: SpareDirs; boot: string },
 ): Promise<{ child: ChildProcess; pid: number; output: number }> {
   const { dir, pipe, cgroups } = at;
   let output = -1;
   let stdin: number | null = null;
   try {
-    dir.create(plan, at.boot);
+    dir.create(plan, at.boot, at.spares);
     // One file for both ends: what is appended by the command is read here by position.
     output = openSync(dir.file('output'), constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
     if (plan.job.stdin !== null) stdin = openSync(dir.file('stdin'), 'r');

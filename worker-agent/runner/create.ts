@@ -23,6 +23,7 @@ import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
 import { createProcesses, isStopped } from './processes.ts';
 import { type Ending, RunDir } from './run-dir.ts';
+import { SpareDirs } from './spare-dirs.ts';
 import { createWardenKeeper } from './warden-keeper.ts';
 import { createWatch } from './watch.ts';
 
@@ -40,7 +41,7 @@ const longestBurstMs = 1_000;
 const shortMs = 250;
 
 export interface RunnerOptions {
-  /** Holds runs/, gates/ and damaged/; nobody else may use those. */
+  /** Holds runs/, spare/, gates/ and damaged/; nobody else may use those. */
   dir: string;
   clock: Clock;
   ids: Ids;
@@ -72,6 +73,7 @@ export function createRunner(options: RunnerOptions): Runner {
   const accounts = createAccounts(clock);
   const cgroups = findCgroups(options.cgroups === 'none' ? null : root);
   const gates = new Gates(gatesDir, clock, ids);
+  const spares = new SpareDirs(join(root, 'spare'));
   const stopping = new AbortController();
   const warden = createWardenKeeper({
     ...{ root, clock, program: options.program },
@@ -80,6 +82,8 @@ export function createRunner(options: RunnerOptions): Runner {
   const ladder = { clock, cgroups, processes: createProcesses(clock), stop: stopping.signal };
   const live = new Map<RunId, LiveProcess>();
   const unarming = new Map<RunId, Promise<boolean>>();
+  /** Ended, their wrappers seen to be gone, and not forgotten yet. */
+  const over = new Set<RunId>();
   let see: RunnerEvents = { started() {}, ended() {} };
   /** Ends that wait until a burst has started, and until when (boot time) at most. */
   const held: LiveProcess[] = [];
@@ -185,6 +189,7 @@ export function createRunner(options: RunnerOptions): Runner {
     const result = await surelyEnd(one, killed?.signalledAt ?? 0);
     if (stopping.signal.aborted) return;
     live.delete(one.plan.run);
+    if (one.exited !== null) over.add(one.plan.run);
     see.ended(one.plan.run, result);
   }
 
@@ -208,7 +213,7 @@ export function createRunner(options: RunnerOptions): Runner {
     try {
       if (plan.job.onLeaseLoss === 'kill') warden.take(plan.run);
       const dir = new RunDir(runsDir, plan.run);
-      const { child, pid, output } = await startWrapper(plan, command, { dir, pipe, cgroups, boot });
+      const { child, pid, output } = await startWrapper(plan, command, { dir, pipe, cgroups, spares, boot });
       const one = track(plan, { dir, child, pid, pipe, phase: 'armed' }, output);
       child.on('exit', (code, name) => {
         one.exited = { code, signal: name };
@@ -266,7 +271,7 @@ export function createRunner(options: RunnerOptions): Runner {
     warden.leave(run);
     one.tail.close();
     cgroups.remove(run);
-    one.dir.remove();
+    spares.give(one.dir.path);
     if (phase === 'armed' && one.pipe !== null) gates.leave(one.plan.gate, one.pipe);
     return true;
   }
@@ -295,6 +300,7 @@ export function createRunner(options: RunnerOptions): Runner {
       see = handlers;
       for (const dir of [root, runsDir, gatesDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
       for (const name of readdirSync(gatesDir)) rmSync(join(gatesDir, name), { force: true });
+      spares.open();
       cgroups.tidy();
       const names = readdirSync(runsDir);
       if (names.length === 0) {
@@ -395,7 +401,10 @@ export function createRunner(options: RunnerOptions): Runner {
       live.delete(run);
       warden.leave(run);
       cgroups.remove(run);
-      new RunDir(runsDir, run).remove();
+      const dir = new RunDir(runsDir, run);
+      // The wrapper of an adopted run is not our child: it may be about to write yet.
+      if (over.delete(run)) spares.give(dir.path);
+      else dir.remove();
     },
 
     lease: warden.lease,

@@ -5,6 +5,7 @@ import type { RunId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
 import type { RunPlan } from '../runner.ts';
 import { isCode } from './faults.ts';
+import type { SpareDirs } from './spare-dirs.ts';
 
 export interface Claim {
   fence: string;
@@ -38,17 +39,19 @@ export class RunDir {
   /**
    * Begins anew: what an un-armed try has left is gone. `boot` tells a later reader whether the host went down since. The markers are there
    * from now on, empty, and say something once they are written: a new file costs a disk up to a millisecond, which around an instant nobody
-   * has, and a thousand of them the whole of a second.
+   * has, and a thousand of them the whole of a second. It gets its name when its plan is written: nobody finds half of it.
    */
-  create(plan: RunPlan, boot: string): void {
+  create(plan: RunPlan, boot: string, spares: SpareDirs): void {
     rmSync(this.path, { recursive: true, force: true });
-    mkdirSync(this.path, { mode: 0o700 });
-    const file = this.file('run.json');
-    writeFileSync(`${file}.new`, JSON.stringify({ boot, plan }), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-    for (const marker of ['claimed', 'started', 'exit'] as const)
-      writeFileSync(this.file(marker), '', { mode: 0o600 });
-    if (plan.job.stdin !== null) writeFileSync(this.file('stdin'), plan.job.stdin, { mode: 0o600 });
+    const spare = spares.take();
+    try {
+      writeFileSync(join(spare, 'run.json'), JSON.stringify({ boot, plan }));
+      if (plan.job.stdin !== null) writeFileSync(join(spare, 'stdin'), plan.job.stdin, { mode: 0o600 });
+      renameSync(spare, this.path);
+    } catch (error) {
+      rmSync(spare, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** What `create` wrote, or null: torn or not ours. A job of an older version gets the defaults of what it lacks. */
