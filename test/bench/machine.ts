@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type Program, startProgram } from './program.ts';
 
 /** A real `up`, as a user has it: API, agent and stores of one machine in a process of its own. */
-export interface Machine extends Pick<Program, 'memory'> {
+export interface Machine extends Pick<Program, 'memory' | 'cpu'> {
   /** From the start of the process to the line that says where it serves. */
   servesMs: number;
   /** The same to its agent's word that every job is in its hands. */
@@ -14,10 +14,10 @@ export interface Machine extends Pick<Program, 'memory'> {
   stop(): Promise<void>;
 }
 
-/** Starts it on `dir`/data, which may hold stores already; what it says goes to `dir`/log. */
-export async function startMachine(dir: string): Promise<Machine> {
+/** Starts it on `dir`/data, which may hold stores already; what it says goes to `dir`/log. What more the command line is told follows. */
+export async function startMachine(dir: string, ...more: string[]): Promise<Machine> {
   const program = startProgram(
-    ['up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0'],
+    ['up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', ...more],
     join(dir, 'log'),
   );
   const stop = () => program.end('SIGINT');
@@ -30,6 +30,7 @@ export async function startMachine(dir: string): Promise<Machine> {
       readyMs: ready.ms,
       ask: (method, path, body) => ask(`${url}/api/v1${path}`, token, method, body),
       memory: program.memory,
+      cpu: program.cpu,
       stop,
     };
   } catch (error) {

@@ -13,6 +13,8 @@ export interface Program {
   said(wanted: RegExp): Promise<{ found: RegExpExecArray; ms: number }>;
   /** Resident memory of the process in bytes: now, and at its highest. */
   memory(): { now: number; highest: number };
+  /** Processor time in ms: of the process itself, and of its children that have ended (its runs). */
+  cpu(): { own: number; runs: number };
   /** Settles when it is gone. */
   end(signal: NodeJS.Signals): Promise<void>;
 }
@@ -35,6 +37,7 @@ export function startProgram(args: readonly string[], log: string): Program {
       }
     },
     memory: () => memoryOf(child.pid ?? 0),
+    cpu: () => cpuOf(child.pid ?? 0),
     async end(signal) {
       child.kill(signal);
       await gone;
@@ -47,4 +50,15 @@ function memoryOf(pid: number): { now: number; highest: number } {
   const bytes = (field: string) =>
     Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1_024;
   return { now: bytes('VmRSS'), highest: bytes('VmHWM') };
+}
+
+/** A hundredth of a second is what Linux counts in, whatever its own tick. */
+const msPerTick = 10;
+
+function cpuOf(pid: number): { own: number; runs: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name stands in brackets and may hold anything; utime is the 12th field behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ms = (...at: number[]) => at.reduce((sum, n) => sum + Number(fields[n]), 0) * msPerTick;
+  return { own: ms(11, 12), runs: ms(13, 14) };
 }
