@@ -5,6 +5,7 @@ import { sleep } from '#core/ports/clock.ts';
 import type { Entry } from '#core/ports/kv.ts';
 import { createAdoption } from './adoption.ts';
 import { alertingLedger } from './alerting-ledger.ts';
+import { createArmingPace } from './arming-pace.ts';
 import { type AgentDeps, times } from './context.ts';
 import type { AgentFigures } from './figures.ts';
 import { createFullness } from './fullness.ts';
@@ -92,9 +93,17 @@ export function createAgent(given: AgentDeps) {
     },
     waits: (one) => retries.schedule(one),
   });
-  const room = createRoom({ ...deps, runs, timeline, starving: () => fullness.starving() });
+  const pace = createArmingPace();
+  const room = createRoom({
+    ...{ ...deps, runs, timeline, pace },
+    starting: () => starter.underWay(),
+    starving: () => fullness.starving(),
+  });
   const fullness = createFullness({ clock, hasRoom: room.has, tell });
-  const starter = createStarter({ ...deps, guard, mirror, presence, runs, timeline });
+  const starter = createStarter({
+    ...{ ...deps, guard, mirror, presence, runs, timeline, pace },
+    through: () => room.freed(),
+  });
   const found = (entry: Entry) => guard('found', adoption.found(entry));
   const intents = createIntents({ ...deps, reads, timeline, guard, runs, found });
   const shared = {
@@ -112,6 +121,7 @@ export function createAgent(given: AgentDeps) {
     found,
     replace: replacing({ ...deps, mirror, keeps, guard }),
     room,
+    pace,
   };
   const planner = createPlanner({ ...shared, placeOf: (job) => places.of(job) });
   const retries = createRetries(shared);

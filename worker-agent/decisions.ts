@@ -45,7 +45,7 @@ export function createDecisions(deps: DecisionsDeps) {
   ): Promise<void> {
     if (presence.incarnation() === null) return wakeIn(lane, times.margin);
     if (verdict.do === 'run') {
-      if (!room.has()) return starve(lane, verdict.instant);
+      if (!room.mayStart()) return starve(lane, verdict.instant);
       await claim(lane, job, verdict, null);
       return;
     }
@@ -125,7 +125,7 @@ export function createDecisions(deps: DecisionsDeps) {
     gate: Gate | null,
   ): Promise<void> {
     // At a gate one is taken already, but a gate does not wait for an answer that comes late.
-    const freeSlot = room.take();
+    const freeSlot = gate === null ? room.takeTurn() : room.take();
     try {
       await claimInSlot(lane, job, verdict, gate);
     } finally {

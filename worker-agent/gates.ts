@@ -39,24 +39,20 @@ interface GatesDeps extends PlannerDeps {
   later(lane: Lane, instant: number): void;
 }
 
-/** Arming begins so early: a second, and more for a burst (about 250 wrappers a second on a small host, fewer on a busy one or a slow disk). */
+/** Arming begins so early: a second, and for a burst as much more as it is expected to take, with some room. */
 const armAheadMs = 1_000;
-const leastArmPerRunMs = 4;
-/** So many that come later are armed at a time: between them it is seen whether there is time for more. */
-const joinersAtOnce = 10;
-/** What the last burst took a run says of the next one, with some room. */
-const tellingRuns = 10;
 const armRoom = 1.5;
+/** So many are armed at a time: between them it is seen whether there is time for more. */
+const atOnce = 10;
 const longestArmAheadMs = 30_000;
 /** A burst's claims and markers take time, too. */
 const leadPerRunMs = 0.5;
 const longestLeadMs = 2_000;
 
 export function createGates(deps: GatesDeps) {
-  const { clock, timeline, runner, runs, starter, presence, mirror, room } = deps;
+  const { clock, timeline, runner, runs, starter, presence, mirror, room, pace } = deps;
   const gates = new Map<number, Gate>();
   const running = new Set<Promise<void>>();
-  let armPerRunMs = leastArmPerRunMs;
   let closing = false;
   let close: () => void = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -90,7 +86,8 @@ export function createGates(deps: GatesDeps) {
   }
 
   function wakeInTime(gate: Gate): void {
-    const wakeAt = gate.instant - Math.min(armAheadMs + gate.lanes.size * armPerRunMs, longestArmAheadMs);
+    const armMs = gate.lanes.size * pace.perRunMs() * armRoom;
+    const wakeAt = gate.instant - Math.min(armAheadMs + armMs, longestArmAheadMs);
     // Moving the waking for every lane would fill the timeline: by a tenth of a second is near enough.
     if (wakeAt >= gate.wakeAt - 100 && gate.wakeAt !== Number.POSITIVE_INFINITY) return;
     gate.cancelWake?.();
@@ -132,9 +129,9 @@ export function createGates(deps: GatesDeps) {
   /** One instant, from arming to release. */
   async function pass(gate: Gate): Promise<void> {
     gate.phase = 'arming';
-    await arm(gate, [...gate.fresh]);
-    while (await comes(gate)) await arm(gate, [...gate.fresh].slice(0, joinersAtOnce));
+    while (await comes(gate)) await arm(gate, first(gate.fresh, atOnce));
     gate.phase = 'claiming';
+    // For these there was no time: their claims don't hold up the others'.
     for (const lane of [...gate.fresh]) {
       leave(lane);
       deps.later(lane, gate.instant);
@@ -147,12 +144,17 @@ export function createGates(deps: GatesDeps) {
     for (const lane of [...gate.lanes]) leave(lane);
   }
 
-  /** Whether somebody has come, or comes, before it is time to claim: nobody's claim waits for who came late. */
+  /**
+   * Whether there is somebody to be armed before it is time to claim: nobody's claim waits for who came late. What is late already goes
+   * before: armed ahead of it, those who are in time would be so for ever, and the others never.
+   */
   async function comes(gate: Gate): Promise<boolean> {
     const joined = new Promise<void>((resolve) => {
       gate.joined = resolve;
     });
-    if (gate.fresh.size === 0) await Promise.race([timeline.reached(claimAt(gate)), joined, closed]);
+    const over = () => Promise.race([timeline.reached(claimAt(gate)), closed]);
+    if (gate.fresh.size === 0) await Promise.race([over(), joined]);
+    if (room.isPressed()) await Promise.race([over(), room.relieved()]);
     return gate.fresh.size > 0 && !closing && clock.now() < claimAt(gate);
   }
 
@@ -174,8 +176,7 @@ export function createGates(deps: GatesDeps) {
     }
     const began = clock.boot();
     const results = await runner.arm(plans);
-    if (plans.length >= tellingRuns)
-      armPerRunMs = Math.max(leastArmPerRunMs, (armRoom * (clock.boot() - began)) / plans.length);
+    pace.note(plans.length, clock.boot() - began);
     for (const [run, refused] of results) {
       const lane = wanted.get(run);
       if (lane === undefined) continue;
@@ -248,3 +249,9 @@ export function createGates(deps: GatesDeps) {
   };
 }
 export type Gates = ReturnType<typeof createGates>;
+
+function first<T>(all: Iterable<T>, count: number): T[] {
+  const some: T[] = [];
+  for (const one of all) if (some.push(one) === count) break;
+  return some;
+}

@@ -121,14 +121,14 @@ export function createOrders(
       return settle(order, 'skipped', floorWhy === 'created' ? 'edited' : floorWhy);
     // Who keeps the books of a job that nobody fits does not run it: it waits for somebody who does, or expires.
     if (!fits(job.record.job, settings)) return wakeLate(one, order);
-    if (!room.has()) {
+    if (!room.mayStart()) {
       room.wait(one, () => deps.guard('order', attempt(one)));
       return wakeLate(one, order);
     }
     const oneAtATime = job.record.job.overlap !== 'allow';
     if (oneAtATime && asking.has(order.job)) return wakeIn(one, times.margin);
     if (oneAtATime) asking.add(order.job);
-    const freeSlot = room.take();
+    const freeSlot = room.takeTurn();
     try {
       await claim(one, order);
     } finally {

@@ -5,6 +5,7 @@ import { readCursor } from '#core/cluster/read-key.ts';
 import { cursorAheadMs } from '#core/decide/due.ts';
 import type { JobId } from '#core/model/ids.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
+import type { ArmingPace } from './arming-pace.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import { createDecisions } from './decisions.ts';
 import { createGates } from './gates.ts';
@@ -34,6 +35,7 @@ export interface PlannerDeps extends AgentDeps {
   /** A running key under my name that I know nothing of. */
   found(entry: Entry): void;
   room: Room;
+  pace: ArmingPace;
   /** Asks that the living runs of a lane be killed (overlap: replace). */
   replace(job: JobId, running: readonly Entry[]): void;
 }

@@ -77,8 +77,8 @@ export function createRetries(
     if (job === undefined || incarnation === null) return later(one.run);
     // Its job was aimed elsewhere since: who is home there takes it over.
     if (!fits(job.record.job, settings)) return later(one.run);
-    if (!room.has()) return room.wait(one.run, () => deps.guard('retry', attempt(one.run)));
-    const freeSlot = room.take();
+    if (!room.mayStart()) return room.wait(one.run, () => deps.guard('retry', attempt(one.run)));
+    const freeSlot = room.takeTurn();
     try {
       await claimInSlot(one, job, incarnation);
     } finally {

@@ -20,7 +20,7 @@ export interface RunPlan {
   shard: { index: number; count: number } | null;
   /**
    * What wakes it: all armed runs of one gate are released by one pipe. The instant's text for a scheduled run,
-   * the run's own id for one that starts at once.
+   * the first one's id for those that start at once, together.
    */
   gate: string;
 }

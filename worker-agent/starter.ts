@@ -1,24 +1,50 @@
 import { onTimeMs } from '#core/decide/due.ts';
 import { barredBy } from '#core/decide/may-start.ts';
 import { durationMs } from '#core/model/duration.ts';
+import type { ArmingPace } from './arming-pace.ts';
 import { type AgentDeps, type Guard, times } from './context.ts';
 import type { Mirror } from './mirror.ts';
 import type { Presence } from './presence.ts';
 import type { LiveRun, Runs } from './runs.ts';
 import type { Timeline } from './timeline.ts';
 
+/**
+ * So many that start at once share a gate: its pipe and its `go` are a process and files that each would have alone. Fewer than what the
+ * runner takes for a burst, after which it looks at nothing for a moment.
+ */
+const togetherRuns = 8;
 /** A start that fails for no fault of the job (the lease ran out meanwhile, ...) is tried again this often. */
 const maxStarts = 3;
 
+/** started: it was let go. held: it was not. early: nor was it, for its time is to come once more. */
+type Start = 'started' | 'held' | 'early';
+
 /** Brings claimed runs to their start: at a gate that others share, or at once. */
 export function createStarter(
-  deps: AgentDeps & { mirror: Mirror; presence: Presence; runs: Runs; timeline: Timeline; guard: Guard },
+  deps: AgentDeps & {
+    mirror: Mirror;
+    presence: Presence;
+    runs: Runs;
+    timeline: Timeline;
+    guard: Guard;
+    pace: Pick<ArmingPace, 'note'>;
+    /** A start has been made, or has failed. */
+    through(): void;
+  },
 ) {
-  const { clock, runner, mirror, presence, runs, timeline, guard } = deps;
+  const { clock, runner, mirror, presence, runs, timeline, guard, pace } = deps;
+  /** Those that are to start together, while others do. */
+  const next: { one: LiveRun; resolve: (how: Start) => void; reject: (error: unknown) => void }[] = [];
+  let busy = false;
+  let underWay = 0;
+
+  function whyBarred(one: LiveRun): string | null {
+    return barredBy(mirror.jobs.get(one.job)?.record ?? null, clock.now(), one.running);
+  }
 
   /** Un-arms and ends a claimed run that must not start any more; false: it may, or has. */
   async function barred(one: LiveRun): Promise<boolean> {
-    const why = barredBy(mirror.jobs.get(one.job)?.record ?? null, clock.now(), one.running);
+    const why = whyBarred(one);
     if (why === null) return false;
     await runner.disarm(one.run);
     if (one.phase !== 'claimed') return false;
@@ -37,11 +63,22 @@ export function createStarter(
     return runner.markClaimed(one.run, { fence, incarnation: running.incarnation, claimedAt: running.at });
   }
 
-  /** Arms, marks and releases a run by itself. What stops it meanwhile (kill, lost lease, delete) has the last word. */
+  /** Arms, marks and releases a run whose time has come. What stops it meanwhile (kill, lost lease, delete) has the last word. */
   async function startNow(one: LiveRun): Promise<void> {
     if (one.inHand) return;
     one.inHand = true;
-    if (!(await start(one))) putBack(one);
+    one.starts += 1;
+    for (;;) {
+      // Claimed ahead of its time, or the clock was set back since: never early by the own clock.
+      if (clock.now() < one.running.notBefore) await timeline.reached(one.running.notBefore);
+      underWay += 1;
+      const how = await start(one).finally(() => {
+        underWay -= 1;
+        deps.through();
+      });
+      if (how === 'held') putBack(one);
+      if (how !== 'early') return;
+    }
   }
 
   /** It is in nobody's hands any more, and has not been let go. */
@@ -62,28 +99,69 @@ export function createStarter(
     });
   }
 
-  /** Whether it was let go. */
-  async function start(one: LiveRun): Promise<boolean> {
-    one.starts += 1;
-    // Claimed ahead of its time, or the clock was set back since: never early by the own clock.
-    await timeline.reached(one.running.notBefore);
+  async function start(one: LiveRun): Promise<Start> {
     await runner.disarm(one.run);
-    if (!mine(one) || (await barred(one))) return false;
-    const refused = (await runner.arm([runs.planOf(one, one.run)])).get(one.run) ?? null;
-    if (!mine(one)) {
-      await runner.disarm(one.run);
-      return false;
+    if (!mine(one) || (await barred(one))) return 'held';
+    return await new Promise((resolve, reject) => {
+      next.push({ one, resolve, reject });
+      guard('start', startNext());
+    });
+  }
+
+  async function startNext(): Promise<void> {
+    if (busy) return;
+    busy = true;
+    while (next.length > 0) {
+      const some = next.splice(0, togetherRuns);
+      const hows = await startTogether(some.map(({ one }) => one)).catch(() => null);
+      for (const { one, resolve, reject } of some) {
+        // A fault of one is none of the others: each by itself, it is told of whose it was.
+        if (hows === null) await startAlone(one).then(resolve, reject);
+        else resolve(hows.get(one) ?? 'held');
+      }
     }
-    if (refused !== null) {
-      refuse(one, refused);
-      return false;
+    busy = false;
+  }
+
+  async function startAlone(one: LiveRun): Promise<Start> {
+    await runner.disarm(one.run);
+    return mine(one) ? ((await startTogether([one])).get(one) ?? 'held') : 'held';
+  }
+
+  /** By one gate, which has the name of the first. */
+  async function startTogether(all: readonly LiveRun[]): Promise<Map<LiveRun, Start>> {
+    const hows = new Map<LiveRun, Start>();
+    const gate = all[0]?.run ?? '';
+    const began = clock.boot();
+    const results = await runner.arm(all.map((one) => runs.planOf(one, gate)));
+    pace.note(all.length, clock.boot() - began);
+    const armed: LiveRun[] = [];
+    for (const one of all) {
+      const refused = results.get(one.run) ?? null;
+      if (refused === null) armed.push(one);
+      else if (mine(one)) refuse(one, refused);
     }
-    await mark(one);
-    // Set back while that was done.
-    await timeline.reached(one.running.notBefore);
-    if (!mine(one) || (await barred(one)) || !mine(one)) return false;
-    await runner.release(one.run, presence.deadlineBoot());
-    return true;
+    await Promise.all(armed.map((one) => mine(one) && mark(one)));
+    for (let standing = armed; standing.length > 0; ) {
+      // Whoever must not start any more leaves the gate before it opens, and while it does so another may have to.
+      const stopped = standing.filter((one) => !mine(one) || isEarly(one) || whyBarred(one) !== null);
+      standing = standing.filter((one) => !stopped.includes(one));
+      if (stopped.length === 0) {
+        for (const one of standing) hows.set(one, 'started');
+        await runner.release(gate, presence.deadlineBoot());
+        break;
+      }
+      for (const one of stopped) {
+        if (mine(one) && !(await barred(one)) && isEarly(one)) hows.set(one, 'early');
+        await runner.disarm(one.run);
+      }
+    }
+    return hows;
+  }
+
+  /** The clock was set back since it was let through. */
+  function isEarly(one: LiveRun): boolean {
+    return clock.now() < one.running.notBefore;
   }
 
   /** A run that this host can't start: said in the ledger, and retried as any failure. */
@@ -113,6 +191,10 @@ export function createStarter(
     if (one.phase === 'claimed') await runs.end(one, { state: 'missed', reason, endedAt: clock.now() });
   }
 
-  return { mark, barred, startNow, putBack, refuse, resume, giveUp };
+  return {
+    ...{ mark, barred, startNow, putBack, refuse, resume, giveUp },
+    /** How many are being started whose time has come. */
+    underWay: () => underWay,
+  };
 }
 export type Starter = ReturnType<typeof createStarter>;

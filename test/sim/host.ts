@@ -77,6 +77,9 @@ export class Host {
   spool: Run[] = [];
   remembered: Remembered | null = null;
   diskFull = false;
+  /** What arming a wrapper takes where the host has its hands full, one after the other, ms; null: it has not. */
+  armMs: number | null = null;
+  #armedUntil = 0;
   /** Until when (boot time) the agent's lease holds, as its last life has said; beyond, the warden ends what must not run without. */
   leaseDeadline = Number.POSITIVE_INFINITY;
   /** Its way to the store. cut: nothing passes; mute: requests arrive, and nothing comes back. */
@@ -182,6 +185,14 @@ export class Host {
 
   onWake(fn: () => void): void {
     this.#onWake.push(fn);
+  }
+
+  /** How long the wrapper takes that is armed next, ms. */
+  armingTakes(): number {
+    if (this.armMs === null) return this.chance.between(0, 8);
+    const { time } = this.world;
+    this.#armedUntil = Math.max(time, this.#armedUntil) + this.armMs;
+    return this.#armedUntil - time;
   }
 
   /**

@@ -301,7 +301,7 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     async arm(plans) {
       const results: Awaited<ReturnType<Runner['arm']>> = new Map();
       for (const plan of plans) {
-        await life.delay(chance.between(0, 8));
+        await life.delay(host.armingTakes());
         life.step();
         if (life.dead) break;
         if (host.diskFull) {
