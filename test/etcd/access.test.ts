@@ -8,25 +8,22 @@ import type { Kv } from '#core/ports/kv.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { kvFindings, openKv } from '#core/stores/open.ts';
-import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { absent, nest, put } from '#test/contract/kv-suite.ts';
 import { run, script } from './scripts.ts';
-import { etcds } from './servers.ts';
+import { clusterForFile, describeEach } from './servers.ts';
 import { viewOf } from './view.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'cronfleet-access-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
-const open = (url: string) => openKv(url, systemClock(), systemIds());
+/** Closed at the latest when the test ends that asks for it. */
+const open = async (url: string) => {
+  const kv = await openKv(url, systemClock(), systemIds());
+  after(() => kv.close());
+  return kv;
+};
 const passwords = {
   CRONFLEET_ROOT_PASSWORD: 'root-secret',
   CRONFLEET_API_PASSWORD: 'api-secret',
   CRONFLEET_WORKER_PASSWORD: 'worker-secret',
-};
-const fileOf = (password: string) => {
-  const file = join(folder, password);
-  writeFileSync(file, `${password}\n`);
-  return file;
 };
 
 /** What follows is what cluster/ sends, in small. */
@@ -67,15 +64,23 @@ async function checkRights(api: Kv, worker: Kv, version: string): Promise<void> 
   await view.stop();
 }
 
-for (const programs of await etcds()) {
-  describe(`Users of etcd ${programs.version} with passwords`, async () => {
+await describeEach('Users of', (programs) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cronfleet-access-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const fileOf = (password: string) => {
+    const file = join(folder, password);
+    writeFileSync(file, `${password}\n`);
+    return file;
+  };
+
+  describe('with passwords', async () => {
     const ttlSeconds = 1;
-    let cluster: Cluster;
+    const flags = [`--auth-token-ttl=${ttlSeconds}`];
+    const cluster = await clusterForFile({ programs, members: 3, flags });
     const urlOf = (user: string, password: string) =>
       `etcd://${cluster.endpoints}?user=${user}&password-file=${fileOf(password)}`;
 
     it('are made by one script, which may be run again', async () => {
-      cluster = await startCluster({ programs, members: 3, flags: [`--auth-token-ttl=${ttlSeconds}`] });
       await script(cluster, ['roles.sh'], passwords);
       await script(cluster, ['roles.sh'], { ...passwords, ETCDCTL_USER: 'root:root-secret' });
       await assert.rejects(script(cluster, ['roles.sh'], passwords), /user name is empty/);
@@ -159,17 +164,16 @@ for (const programs of await etcds()) {
       await sleep(2 * ttlSeconds * 1_000);
       await write(worker, put('/cron/workers/w3', '{}'));
       await worker.close();
-      await cluster.stop();
     });
   });
 
-  describe(`Users of etcd ${programs.version} with JSON Web Tokens`, () => {
+  describe('with JSON Web Tokens', () => {
     it('are signed in again after each change of a role', async () => {
       const [key, pub] = [join(folder, 'jwt.key'), join(folder, 'jwt.pub')];
       await run(['openssl', 'genrsa', '-out', key, '2048']);
       await run(['openssl', 'rsa', '-in', key, '-pubout', '-out', pub]);
       const token = `--auth-token=jwt,pub-key=${pub},priv-key=${key},sign-method=RS256,ttl=10m`;
-      const cluster = await startCluster({ programs, flags: [token] });
+      const cluster = await clusterForFile({ programs, flags: [token] });
       await script(cluster, ['roles.sh'], passwords);
       const user = (name: string) => `etcd://${name}-secret@${cluster.endpoints}`;
       const worker = await open(user('cronfleet-worker:worker'));
@@ -192,18 +196,17 @@ for (const programs of await etcds()) {
       }
       await view.stop();
       await Promise.all([api.close(), worker.close()]);
-      await cluster.stop();
     });
   });
 
-  describe(`Users of etcd ${programs.version} with certificates`, () => {
+  describe('with certificates', () => {
     it('are whom their certificates name, and nobody comes in without', async () => {
-      const pki = join(folder, `pki-${programs.version}`);
+      const pki = join(folder, 'pki');
       await run(['sh', join(projectFolder, 'infra/etcd/certificates.sh'), pki, '127.0.0.1']);
       const pem = (name: string) => join(pki, `${name}.pem`);
       const key = (name: string) => join(pki, `${name}.key`);
       const tls = { ca: pem('ca'), cert: pem('server'), key: key('server'), clientCerts: true };
-      const cluster = await startCluster({ programs, members: 3, tls });
+      const cluster = await clusterForFile({ programs, members: 3, tls });
       const as = (name: string) => ({
         ETCDCTL_ENDPOINTS: cluster.endpoints.replaceAll('127', 'https://127'),
         ETCDCTL_CACERT: pem('ca'),
@@ -218,7 +221,7 @@ for (const programs of await etcds()) {
       await checkRights(api, worker, programs.version);
       await Promise.all([api.close(), worker.close()]);
 
-      const other = join(folder, `other-${programs.version}`);
+      const other = join(folder, 'other');
       await run(['sh', join(projectFolder, 'infra/etcd/certificates.sh'), other, '127.0.0.1']);
       const refused: [url: string, said: RegExp][] = [
         [
@@ -244,15 +247,13 @@ for (const programs of await etcds()) {
         message: /expected etcds:\/\/ if it wants TLS/,
       });
       await plain.close();
-      await cluster.stop();
     });
     it('meet a port without TLS', async () => {
-      const cluster = await startCluster({ programs });
+      const cluster = await clusterForFile({ programs });
       await assert.rejects(open(`etcds://${cluster.endpoints}`), {
         code: 'store_unreachable',
         message: /expected etcd:\/\//,
       });
-      await cluster.stop();
     });
   });
-}
+});

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
+import { within } from '#test/until.ts';
 import { Daemons } from './daemons.ts';
 import { fakeEtcd } from './fake-etcd.ts';
 import { run, script } from './scripts.ts';
@@ -22,6 +23,12 @@ describe('Agents, servers and command lines on a bad etcd', { skip }, async () =
   const dir = mkdtempSync(join(tmpdir(), 'cronfleet-bad-etcd-'));
   const history = ['--history', `sqlite:${join(dir, 'history.sqlite')}`];
   const left = new Set<ChildProcess>();
+  const closes: (() => void)[] = [];
+  after(async () => {
+    await Promise.all([...left].map(end));
+    for (const close of closes) close();
+    rmSync(dir, { recursive: true, force: true });
+  });
   /** Endpoints of clusters: with TLS, with TLS by a certificate of another host, by one that ran out, with passwords. */
   const at = { tls: '', elsewhere: '', ranOut: '', passwords: '' };
   const pem = (of: string, name: string) => join(dir, of, `${name}.pem`);
@@ -64,14 +71,10 @@ describe('Agents, servers and command lines on a bad etcd', { skip }, async () =
   at.passwords = locked.endpoints;
   const http = createHttpServer((_, answer) => void answer.end('hello')).listen(0, '127.0.0.1');
   await once(http, 'listening');
+  closes.push(() => http.close());
   const old = await fakeEtcd({ version: '3.3.27' });
   const other = await fakeEtcd(null);
-  after(async () => {
-    for (const child of left) child.kill('SIGKILL');
-    http.close();
-    for (const one of [old, other]) one.close();
-    rmSync(dir, { recursive: true, force: true });
-  });
+  closes.push(old.close, other.close);
 
   const daemon = (kind: 'agent' | 'server', id: string, kv: string) =>
     kind === 'agent'
@@ -83,7 +86,7 @@ describe('Agents, servers and command lines on a bad etcd', { skip }, async () =
     const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     left.add(child);
     let said = '';
-    await new Promise<void>((resolve, reject) => {
+    const heard = new Promise<void>((resolve, reject) => {
       const hear = (piece: unknown) => {
         said += piece;
         if (wanted.every((one) => one.test(said))) resolve();
@@ -92,13 +95,16 @@ describe('Agents, servers and command lines on a bad etcd', { skip }, async () =
       child.stderr.on('data', hear);
       child.on('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${said}`)));
     });
+    await within(`${args.join(' ')} to say ${wanted.join(' and ')}`, heard, () => said);
     return { said, child };
   }
   async function end(child: ChildProcess): Promise<void> {
     left.delete(child);
     child.removeAllListeners('exit');
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
     child.kill('SIGTERM');
-    await once(child, 'exit');
+    await within('an end by SIGTERM', gone, () => child.spawnargs);
   }
 
   const httpAt = () => `127.0.0.1:${(http.address() as AddressInfo).port}`;

@@ -49,7 +49,7 @@ const listening = (server: Server) =>
 const [programs] = await etcds();
 if (!programs) throw new Error('no etcd');
 
-describe('a certificate that has run out, or is about to', { timeout: 60_000 }, () => {
+describe('a certificate that has run out, or is about to', () => {
   let good: Cluster;
   before(async () => {
     await run(['sh', join(projectFolder, 'infra/etcd/certificates.sh'), folder, '127.0.0.1']);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { until } from '#test/until.ts';
 import { type Daemon, Daemons } from './daemons.ts';
 import { clusterForFile, etcds } from './servers.ts';
 
@@ -25,8 +25,7 @@ describe('agents and servers as daemons of their own', { skip }, () => {
     first = await fleet.server();
     // Before there is a token: it says how to get one.
     // What is found about its stores may be said before that.
-    while (!/token create NAME --role admin --direct/.test(first.err()))
-      await once(first.child.stderr ?? assert.fail(), 'data');
+    await first.says(/token create NAME --role admin --direct/);
     await fleet.makeToken();
     [second, ...agents] = await Promise.all([
       fleet.server(),
@@ -36,21 +35,29 @@ describe('agents and servers as daemons of their own', { skip }, () => {
   });
   after(async () => {
     await fleet.stop();
-    rmSync(dir, { recursive: true });
+    rmSync(dir, { recursive: true, force: true });
   });
 
+  /** A run as this server tells of it, once it is what `well` says. */
+  const runAs = (
+    what: string,
+    run: string,
+    url: string,
+    // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.
+    well: (run: any) => boolean,
+  ) => until(`${run} ${what}`, () => fleet.ask('GET', `/runs/${run}`, undefined, url), well);
   /** Starts a run by one server and waits by the other until its log holds something. */
   async function begin(name: string, job: object, worker: string | null, wanted: string): Promise<string> {
     await fleet.ask('PUT', `/jobs/default/${name}`, job, first.url);
     const { run } = await fleet.ask('POST', `/jobs/default/${name}/run`, { worker }, second.url);
-    let text = '';
-    for (let from = 0; !text.includes(wanted); ) {
-      const part = await fleet.ask('GET', `/runs/${run}/log?from=${from}&wait=20`, undefined, first.url);
-      if (part.text === undefined) continue;
-      text += part.text;
-      from = part.next;
-      assert.ok(!part.done || text.includes(wanted), `${run} ended without saying ${wanted}: ${text}`);
-    }
+    await until(
+      `${run} to say ${wanted}`,
+      () => fleet.ask('GET', `/runs/${run}/log?from=0&wait=5`, undefined, first.url),
+      ({ text, done }) => {
+        assert.ok(!done || text.includes(wanted), `${run} ended without saying ${wanted}: ${text}`);
+        return text.includes(wanted);
+      },
+    );
     return run;
   }
 
@@ -66,10 +73,11 @@ describe('agents and servers as daemons of their own', { skip }, () => {
   });
 
   it('show what each worker is, how its clock stands and how far its view has come', async () => {
-    const workers = async () => (await fleet.ask('GET', '/workers', undefined, second.url)).items;
-    let items = await workers();
-    while (items.some(({ lastBeat }: { lastBeat: string | null }) => lastBeat === null))
-      items = await workers();
+    const { items } = await until(
+      'the load figures of each worker',
+      () => fleet.ask('GET', '/workers', undefined, second.url),
+      ({ items }) => items.every(({ lastBeat }: { lastBeat: string | null }) => lastBeat !== null),
+    );
     const facts = items.map(({ id, state, labels, capacity }: Record<string, unknown>) => ({
       id,
       state,
@@ -114,16 +122,12 @@ describe('agents and servers as daemons of their own', { skip }, () => {
     const { kill: shown } = await fleet.ask('GET', `/runs/${run}`, undefined, first.url);
     assert.deepEqual(shown, asked);
     worker?.child.kill('SIGCONT');
-    const look = async () => fleet.ask('GET', `/runs/${run}`, undefined, second.url);
-    let seen = await look();
-    while (seen.kill.signalledAt === null) seen = await look();
-    assert.deepEqual([seen.state, seen.kill.confirmedAt], ['running', null]);
+    const signalled = await runAs('is signalled', run, second.url, ({ kill }) => kill.signalledAt !== null);
+    assert.deepEqual([signalled.state, signalled.kill.confirmedAt], ['running', null]);
     await begin('opener', { command: `touch ${dir}/go; echo done` }, 'w2', 'done');
-    while (seen.state === 'running') seen = await look();
-    assert.equal(seen.state, 'killed');
-    assert.ok(
-      seen.kill.confirmedAt >= seen.kill.signalledAt && seen.kill.signalledAt >= seen.kill.requestedAt,
-    );
+    const { state, kill } = await runAs('has ended', run, second.url, (run) => run.state !== 'running');
+    assert.equal(state, 'killed');
+    assert.ok(kill.confirmedAt >= kill.signalledAt && kill.signalledAt >= kill.requestedAt);
   });
 
   it('have metrics for their own host, and nothing else on that port', async () => {
@@ -159,6 +163,6 @@ describe('agents and servers as daemons of their own', { skip }, () => {
     const back = await fleet.ask('GET', `/runs/${moved}`);
     assert.deepEqual([back.state, back.worker], ['running', 'w2']);
     await fleet.ask('POST', `/runs/${moved}/kill`, {}, second.url);
-    for (let seen = back; seen.state === 'running'; ) seen = await fleet.ask('GET', `/runs/${moved}`);
+    await runAs('has ended', moved, first.url, ({ state }) => state !== 'running');
   });
 });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { until, within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 
@@ -16,6 +17,8 @@ export interface Daemon {
   /** The line that it printed when it was ready. */
   line: string;
   err(): string;
+  /** Waits until it has said so on its standard error; throws where it ends before. */
+  says(wanted: RegExp): Promise<void>;
   end(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -69,21 +72,37 @@ export class Daemons {
     child.stderr.on('data', (piece) => {
       err += piece;
     });
-    const line = await new Promise<string>((resolve, reject) => {
-      child.stdout.once('data', (text) => resolve(String(text).trim()));
-      child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${err}`)));
-    });
+    const what = args.join(' ');
     const daemon: Daemon = {
-      ...{ child, line, err: () => err },
+      ...{ child, line: '', err: () => err },
+      says: async (wanted) => {
+        await until(
+          `${what} to say ${wanted}`,
+          () => {
+            if (child.exitCode !== null && !wanted.test(err))
+              throw new Error(`${what} ended with ${child.exitCode}: ${err}`);
+            return err;
+          },
+          (said) => wanted.test(said),
+        );
+      },
       end: async (signal) => {
         this.#all.delete(daemon);
         if (child.exitCode !== null || child.signalCode !== null) return;
         const gone = once(child, 'exit');
         child.kill(signal);
-        await gone;
+        // Who was stopped by a test that has failed takes notice of nothing else.
+        child.kill('SIGCONT');
+        await within(`${what} to end by ${signal}`, gone, () => err);
       },
     };
+    // From now on: one that never gets ready is ended, too.
     this.#all.add(daemon);
+    const ready = new Promise<string>((resolve, reject) => {
+      child.stdout.once('data', (text) => resolve(String(text).trim()));
+      child.once('exit', (code) => reject(new Error(`${what} ended with ${code}: ${err}`)));
+    });
+    daemon.line = await within(`${what} to be ready`, ready, () => err);
     return daemon;
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { it } from 'node:test';
 import fc from 'fast-check';
 import { type FollowEvent, type Kv, KvError, type Op, type Txn } from '#core/ports/kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
@@ -7,7 +7,8 @@ import { range, txn } from '#test/contract/kv-arbitraries.ts';
 import { put } from '#test/contract/kv-suite.ts';
 import { effort } from '#test/effort.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
-import { clusterForFile, etcds, madeOn } from './servers.ts';
+import { within } from '#test/until.ts';
+import { clusterForFile, describeEach, madeOn } from './servers.ts';
 
 type Step =
   | { do: 'txn'; txn: Txn }
@@ -83,13 +84,15 @@ class Side {
       events.push(event);
       look();
     });
-    const until = (holds: () => boolean) =>
-      new Promise<void>((resolve) => {
+    const until = (holds: () => boolean) => {
+      const held = new Promise<void>((resolve) => {
         look = () => {
           if (holds()) resolve();
         };
         look();
       });
+      return within(`a follower, ${holds}`, held, () => events);
+    };
     this.views.push({
       events,
       until: (revision) => until(() => events.at(-1)?.revision === revision),
@@ -155,23 +158,22 @@ async function compareBoth(steps: readonly Step[], memory: Side, etcd: Side): Pr
   for (const side of sides) for (const lease of side.leases) await side.kv.revoke(lease);
 }
 
-for (const programs of await etcds())
-  describe(`The memory store beside etcd ${programs.version} on random requests`, async () => {
-    const { endpoints } = await clusterForFile({ programs });
-    it('answers, shows and tells the same (a failure prints seed and path: fc.assert(..., { seed, path }))', async () => {
-      const steps = fc.array(step, { minLength: 5, maxLength: 40 });
-      await fc.assert(
-        fc.asyncProperty(steps, async (steps) => {
-          const made = await madeOn(endpoints);
-          const memory = new Side(memoryKv({ clock: new VirtualClock() }));
-          try {
-            await compareBoth(steps, memory, new Side(made.kv));
-          } finally {
-            await made.kv.close();
-            await memory.kv.close();
-          }
-        }),
-        { numRuns: effort(60, 600) },
-      );
-    });
+await describeEach('The memory store on random requests, beside', async (programs) => {
+  const { endpoints } = await clusterForFile({ programs });
+  it('answers, shows and tells the same (a failure prints seed and path: fc.assert(..., { seed, path }))', async () => {
+    const steps = fc.array(step, { minLength: 5, maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(steps, async (steps) => {
+        const made = await madeOn(endpoints);
+        const memory = new Side(memoryKv({ clock: new VirtualClock() }));
+        try {
+          await compareBoth(steps, memory, new Side(made.kv));
+        } finally {
+          await made.kv.close();
+          await memory.kv.close();
+        }
+      }),
+      { numRuns: effort(60, 600) },
+    );
   });
+});

@@ -9,6 +9,7 @@ import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { openKv } from '#core/stores/open.ts';
 import { buildProgram, programPath } from '#infra/scripts/build.ts';
+import { within } from '#test/until.ts';
 import { clusterForFile, etcds } from './servers.ts';
 
 const [programs] = await etcds();
@@ -51,8 +52,10 @@ describe('etcd by URL', () => {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const ended = new Promise<number | null>((resolve) => up.on('close', resolve));
+    // One that a failed assertion leaves.
+    after(() => up.kill('SIGKILL'));
     let said = '';
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       for (const stream of [up.stdout, up.stderr])
         stream.setEncoding('utf8').on('data', (text: string) => {
           said += text;
@@ -60,6 +63,7 @@ describe('etcd by URL', () => {
         });
       up.on('exit', () => reject(new Error(`ended before it was up: ${said}`)));
     });
+    await within('it to be up', ready, () => said);
     const { url, token } = JSON.parse(readFileSync(join(folder, 'data/client.json'), 'utf8'));
     const saved = await fetch(`${url}/api/v1/jobs/default/one`, {
       method: 'PUT',
@@ -68,7 +72,7 @@ describe('etcd by URL', () => {
     });
     assert.equal(saved.status, 201, await saved.text());
     up.kill('SIGTERM');
-    assert.equal(await ended, 0, said);
+    assert.equal(await within('its end by SIGTERM', ended, () => said), 0, said);
     const kv = await openKv(`etcd://${endpoints}`, systemClock(), systemIds());
     const { entries } = await kv.range(prefixRange('/cron/jobs/'), { keysOnly: true });
     assert.deepEqual(

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { within } from '#test/until.ts';
 
 export interface Proxy {
   endpoint: string;
@@ -32,6 +33,7 @@ export async function startProxy(target: string, listener?: Server): Promise<Pro
   let frozen = { requests: false, answers: false };
   let limit = Infinity;
   let tellVisit = () => {};
+  let closed: Promise<unknown> | null = null;
   const cut = () => {
     for (const pair of [...pairs]) for (const socket of pair) socket.destroy();
   };
@@ -89,14 +91,16 @@ export async function startProxy(target: string, listener?: Server): Promise<Pro
     redirect(other) {
       [host = '', port = ''] = other.split(':');
     },
-    visited: () =>
-      new Promise<void>((resolve) => {
+    visited() {
+      const came = new Promise<void>((resolve) => {
         tellVisit = resolve;
-      }),
+      });
+      return within(`a connection to ${target}`, came, () => `${pairs.size} connections`);
+    },
     async close() {
       cut();
-      server.close();
-      await once(server, 'close');
+      closed ??= once(server.close(), 'close');
+      await closed;
     },
   };
 }

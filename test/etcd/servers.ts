@@ -1,4 +1,4 @@
-import { after } from 'node:test';
+import { after, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { prefixRange } from '#core/ports/kv.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
@@ -8,6 +8,7 @@ import { type Cluster, type ClusterOptions, startCluster } from '#infra/etcd/clu
 import { currentEtcd, debianEtcd, type EtcdPrograms, findEtcd, type Missing } from '#infra/etcd/programs.ts';
 import type { MadeKv } from '#test/contract/kv-suite.ts';
 import { isCi } from '#test/effort.ts';
+import { type Proxy as Line, startProxy } from './proxy.ts';
 import { rebased } from './rebased-kv.ts';
 
 /** The etcds that the ring tries: at full length the oldest and a current one, for people whichever is there. */
@@ -25,20 +26,48 @@ export async function etcds(): Promise<EtcdPrograms[]> {
   return found;
 }
 
-/** A cluster for a whole test file. */
+/**
+ * A suite for each, all of them at once: what they do is mostly to wait. Nothing that belongs to one of them may be that of another, and a
+ * suite's own tests come one after the other.
+ */
+export async function describeEach(
+  what: string,
+  suite: (programs: EtcdPrograms) => void | Promise<void>,
+): Promise<void> {
+  const all = await etcds();
+  describe(what, { concurrency: true }, () => {
+    for (const programs of all)
+      describe(`etcd ${programs.version}`, { concurrency: 1 }, () => suite(programs));
+  });
+}
+
+/** A cluster for as long as the file, suite or test lasts that asks for it, whatever comes of that; in a `before` it would end with that. */
 export async function clusterForFile(options: ClusterOptions): Promise<Cluster> {
   const cluster = await startCluster(options);
   after(() => cluster.stop());
   return cluster;
 }
 
-/** A connection in the clear unless options say otherwise. */
+/** A connection in the clear unless options say otherwise, closed at the latest when the file, suite or test ends that asks for it. */
 export function connect(
   endpoints: string,
   options: Partial<EtcdOptions> = {},
   chance: () => number = Math.random,
 ): EtcdKv {
-  return new EtcdKv({ ...readEtcdUrl(`etcd://${endpoints}`), ...options }, { clock: systemClock(), chance });
+  const kv = new EtcdKv(
+    { ...readEtcdUrl(`etcd://${endpoints}`), ...options },
+    { clock: systemClock(), chance },
+  );
+  // One that a failed test leaves open would keep the file from its end.
+  after(() => kv.close());
+  return kv;
+}
+
+/** A line to a server that a test may cut, which ends with that test. */
+export async function lineTo(target: string): Promise<Line> {
+  const proxy = await startProxy(target);
+  after(() => proxy.close());
+  return proxy;
 }
 
 /** What `kvSuite` wants, on a server that nobody else writes to: an empty prefix, and revisions from 1. */
@@ -49,7 +78,8 @@ export async function madeOn(endpoints: string): Promise<MadeKv> {
   const clock = systemClock();
   return {
     kv: rebased(kv, prefix, revision),
-    time: { ttlMs: 2_000, boot: () => clock.boot(), pass: (ms) => sleep(ms) },
+    // So long that a request which comes seconds late finds the lease alive.
+    time: { ttlMs: 3_000, boot: () => clock.boot(), pass: (ms) => sleep(ms) },
     clean() {},
   };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { compareRevisions, type FollowEvent, type Kv, type Revision } from '#core/ports/kv.ts';
+import { within } from '#test/until.ts';
 
 /** A follower that holds what it is told against what a follower may be told, and keeps the picture that results. */
 export function viewOf(kv: Kv, prefix: string) {
@@ -33,16 +34,17 @@ export function viewOf(kv: Kv, prefix: string) {
     look();
   });
   /** Resolves when it holds; rejects when the follower ends before. */
-  const until = (holds: () => boolean) =>
-    Promise.race([
-      ended.then(() => assert.fail('the follower has ended')),
-      new Promise<void>((resolve) => {
-        look = () => {
-          if (holds()) resolve();
-        };
-        look();
-      }),
-    ]);
+  const until = (holds: () => boolean) => {
+    const held = new Promise<void>((resolve) => {
+      look = () => {
+        if (holds()) resolve();
+      };
+      look();
+    });
+    const coming = Promise.race([ended.then(() => assert.fail('the follower has ended')), held]);
+    const shown = () => ({ revision: seen, lists, changes, keys: [...keys.keys()] });
+    return within(`a follower of ${prefix}, ${holds}`, coming, shown);
+  };
   return {
     keys,
     ended,
