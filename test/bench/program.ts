@@ -2,10 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 /** How often the log is looked at while the program starts. */
 const lookMs = 10;
+/** How much of its log is shown where it was waited for in vain. */
+const shownChars = 4_000;
 
 /** A command of `cronfleet` that goes on, in a process of its own. */
 export interface Program {
@@ -28,13 +31,17 @@ export function startProgram(args: readonly string[], log: string): Program {
   const gone = once(child, 'exit');
   return {
     async said(wanted) {
-      for (;;) {
-        const text = readFileSync(log, 'utf8');
-        const found = wanted.exec(text);
-        if (found !== null) return { found, ms: performance.now() - began };
-        if (child.exitCode !== null) throw new Error(`${args[0]} ended with ${child.exitCode}: ${text}`);
-        await sleep(lookMs);
-      }
+      const text = () => readFileSync(log, 'utf8');
+      const find = async () => {
+        for (;;) {
+          const found = wanted.exec(text());
+          if (found !== null) return { found, ms: performance.now() - began };
+          const how = child.exitCode ?? child.signalCode;
+          if (how !== null) throw new Error(`${args[0]} ended with ${how}: ${text()}`);
+          await sleep(lookMs);
+        }
+      };
+      return await within(`${args[0]} to say ${wanted}`, find(), () => text().slice(-shownChars));
     },
     memory: () => memoryOf(child.pid ?? 0),
     cpu: () => cpuOf(child.pid ?? 0),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { type Document, Long } from 'mongodb';
 import { type Program, startProgram } from '#test/bench/program.ts';
+import { until } from '#test/until.ts';
 import { fakeServer, hello } from './fake-server.ts';
 import { mongoForTests } from './server.ts';
 
@@ -102,7 +103,11 @@ describe('One machine on a history', { skip }, async () => {
       const before = await up(well);
       // Until the first answer of the history is there.
       const job = { command: `echo heard; touch ${trace}` };
-      while ((await before.ask('PUT', '/jobs/default/a', job)).code === 'clock_skewed');
+      await until(
+        'reference time to be known',
+        () => before.ask('PUT', '/jobs/default/a', job),
+        ({ code }) => code !== 'clock_skewed',
+      );
       await before.end('SIGTERM');
       programs.length = 0;
 
@@ -119,8 +124,18 @@ describe('One machine on a history', { skip }, async () => {
 
       const good = await up(well);
       // The record may be owed still, and stand in the store of jobs.
-      for (let text = ''; text !== 'heard\n'; ) ({ text } = await good.ask('GET', `/runs/${run}/log?wait=1`));
-      assert.equal((await good.ask('GET', `/runs/${run}`)).state, 'succeeded');
+      await until(
+        'the output of the run',
+        () => good.ask('GET', `/runs/${run}/log?wait=1`),
+        ({ text }) => text === 'heard\n',
+      );
+      // What it says is there before it has ended.
+      const { state } = await until(
+        'the end of the run',
+        () => good.ask('GET', `/runs/${run}`),
+        ({ state }) => !['waiting', 'claimed', 'running'].includes(state),
+      );
+      assert.equal(state, 'succeeded');
       await good.end('SIGTERM');
       programs.length = 0;
     });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { MongoClient } from 'mongodb';
 import { startMongo } from '#infra/mongo/start-server.ts';
+import { until, within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 const skip = process.platform === 'linux' ? false : 'agents run on Linux';
@@ -42,18 +43,28 @@ describe('One machine on a history that does not take what it writes', { skip },
     child.stderr.on('data', (piece) => {
       said += piece;
     });
-    const [line] = await once(child.stdout, 'data');
+    const [line] = await within('it to be up', once(child.stdout, 'data'), () => said);
     [, url = '', token = ''] = /(http:\S+)\/#token=(\S+)/.exec(String(line)) ?? [];
   }
   async function down(): Promise<void> {
     const child = process_;
     process_ = null;
     if (child === null) return;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
     child.kill('SIGTERM');
-    await once(child, 'exit');
+    await within('its end by SIGTERM', gone, () => said);
   }
   async function says(wanted: RegExp): Promise<void> {
-    while (!wanted.test(said)) await once(process_?.stderr ?? assert.fail(), 'data');
+    await until(
+      `it to say ${wanted}`,
+      () => {
+        const { exitCode = null } = process_ ?? {};
+        assert.ok(exitCode === null || wanted.test(said), `ended with ${exitCode}: ${said}`);
+        return said;
+      },
+      (text) => wanted.test(text),
+    );
   }
   // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.
   async function ask(method: string, path: string, body?: object): Promise<any> {
@@ -83,7 +94,11 @@ describe('One machine on a history that does not take what it writes', { skip },
     await down();
 
     await up(as('writer:good'));
-    for (let state = ''; state !== 'succeeded'; ) ({ state = '' } = await ask('GET', `/runs/${run}`));
+    await until(
+      'the record of the run',
+      () => ask('GET', `/runs/${run}`),
+      ({ state }) => state === 'succeeded',
+    );
     assert.equal((await ask('GET', `/runs/${run}/log`)).text, 'heard\n');
     assert.doesNotMatch(said, /store\.finding/);
     await down();

@@ -8,7 +8,11 @@ import { mongoForTests } from './server.ts';
 
 const server = await mongoForTests();
 const clock = systemClock();
-const soonMs = 500;
+/**
+ * Far below what the reader asks to wait. That it looks every 250 ms, and so is half a second late at most where the machine is its own, is
+ * asserted by virtual time (history.test.ts).
+ */
+const soonMs = 8_000;
 
 describe('A log on MongoDB that another process writes', () => {
   const id = 'default~a~20261122T163500.000Z~1';
@@ -33,7 +37,7 @@ describe('A log on MongoDB that another process writes', () => {
   }
   type Write = (data: string | Uint8Array, ended?: boolean) => Promise<void>;
 
-  it('is there within half a second by long poll, characters whole, colours and returns as they came', async () => {
+  it('is there soon by long poll, characters whole, colours and returns as they came', async () => {
     await living(async (api, write) => {
       const euro = Buffer.from('€');
       const colours = '\x1b[31mred\x1b[0m 10%\r20%\n';
@@ -61,7 +65,7 @@ describe('A log on MongoDB that another process writes', () => {
     });
   });
 
-  it('is there within half a second as events, to its end', async () => {
+  it('is there soon as events, to its end', async () => {
     await living(async (api, write) => {
       const response = await api.request('GET', `/api/v1/runs/${id}/log`, {
         headers: { accept: 'text/event-stream' },

@@ -8,6 +8,7 @@ import { blankRun } from '#core/model/run.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
 import { startProgram } from '#test/bench/program.ts';
+import { until } from '#test/until.ts';
 import { mongoForTests } from './server.ts';
 
 const skip = process.platform === 'linux' ? false : 'agents run on Linux';
@@ -19,14 +20,14 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
   const { url: history } = server.database();
   const args = ['up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--history', history];
   const program = startProgram(args, join(dir, 'log'));
-  const { found } = await program.said(/(http:\S+)\/#token=(\S+)/);
-  const [, url = '', token = ''] = found;
-  // By then it has heard reference time from the history, without which it takes no job.
-  await program.said(/"agent\.ready"/);
   after(async () => {
     await program.end('SIGTERM');
     rmSync(dir, { recursive: true });
   });
+  const { found } = await program.said(/(http:\S+)\/#token=(\S+)/);
+  const [, url = '', token = ''] = found;
+  // By then it has heard reference time from the history, without which it takes no job.
+  await program.said(/"agent\.ready"/);
 
   const request = async (method: string, path: string, body: object | null = null, accept = '*/*') => {
     const response = await fetch(`${url}/api/v1${path}`, {
@@ -45,11 +46,17 @@ describe('Long output on MongoDB, by a real agent and the real API', { skip }, a
   async function ran(name: string, job: object): Promise<string> {
     await ask('PUT', `/jobs/default/${name}`, job);
     const { run } = await ask('POST', `/jobs/default/${name}/run`, {});
-    for (let from = 0; ; ) {
-      const page = await ask('GET', `/runs/${run}/log?from=${from}&wait=20`);
-      from = page.next;
-      if (page.done) return run;
-    }
+    let from = 0;
+    await until(
+      `${run} to end`,
+      async () => {
+        const page = await ask('GET', `/runs/${run}/log?from=${from}&wait=20`);
+        from = page.next;
+        return page;
+      },
+      ({ done }) => done,
+    );
+    return run;
   }
 
   it('beyond its limit is head and tail, with the exact count of what lies between, in pages and as a download', async () => {

@@ -5,6 +5,7 @@ import { after, describe, it } from 'node:test';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
 import { chunk, run } from '#test/contract/history-suite.ts';
+import { within } from '#test/until.ts';
 import { mongoForTests } from './server.ts';
 
 /** A line to a server that lets a command through, and from then on nothing either way. */
@@ -80,18 +81,17 @@ describe('Several writers of one history', () => {
     const line = await cutBehind(server.url, 'update');
     const { pathname } = new URL(url);
     const cut = mongoHistory({
-      url: `mongodb://${line.endpoint}${pathname}?directConnection=true&socketTimeoutMS=1000`,
+      url: `mongodb://${line.endpoint}${pathname}?directConnection=true&serverSelectionTimeoutMS=1000`,
       clock: systemClock(),
     });
     const ended = { ...open, state: 'succeeded' as const, exitCode: 0, endedAt: open.instant };
     const saving = assert.rejects(cut.saveRuns([ended]));
-    await line.reached;
-    const began = performance.now();
-    await writers[1]?.saveRuns([ended]);
-    assert.ok(performance.now() - began < 5_000);
+    await within('the update to pass', line.reached, () => 'nothing');
+    await within('another writer', writers[1]?.saveRuns([ended]) ?? assert.fail(), () => 'no answer');
     assert.equal((await writers[2]?.run(open.id))?.also, null);
+    await line.close();
     await saving;
-    await Promise.all([cut.close(), line.close()]);
+    await cut.close();
   });
 
   it('store a piece of output once', async () => {

@@ -43,16 +43,18 @@ async function serverFindings(db: Db, place: string, clock: Clock): Promise<Stor
   await db.command({ hello: 1 });
   const asked = clock.now();
   const hello = await db.command({ hello: 1 });
-  const halfway = (asked + clock.now()) / 2;
+  const answered = clock.now();
+  const aheadMs = (asked + answered) / 2 - (hello.localTime as Date).getTime();
   const { version } = await db.command({ buildInfo: 1 });
   return [
-    ...skewFindings(halfway - (hello.localTime as Date).getTime(), place),
+    // When in its time the answer was given is not known: a slow one accuses no clock.
+    ...skewFindings(aheadMs, (answered - asked) / 2, place),
     ...versionFindings(String(version), place),
   ];
 }
 
-function skewFindings(aheadMs: number, place: string): StoreFinding[] {
-  if (Math.abs(aheadMs) <= mostSkewMs) return [];
+function skewFindings(aheadMs: number, unsureMs: number, place: string): StoreFinding[] {
+  if (Math.abs(aheadMs) - unsureMs <= mostSkewMs) return [];
   const off = Math.abs(aheadMs);
   const far = off < 120_000 ? `${(off / 1_000).toFixed(1)} s` : `${Math.round(off / 60_000)} min`;
   return [
