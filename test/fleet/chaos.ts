@@ -6,6 +6,7 @@ import { prefixRange } from '#core/ports/kv.ts';
 import { freePorts } from '#infra/free-ports.ts';
 import { isCi } from '#test/effort.ts';
 import { Chance } from '#test/sim/chance.ts';
+import { until } from '#test/until.ts';
 import { faultsOf } from './faults.ts';
 import { type Hurt, inflict } from './hurt.ts';
 import { instants } from './instants.ts';
@@ -38,7 +39,7 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
   makeStamps(stamps);
   const command = (name: string) =>
     stampedCommand(stamps, name, people.pick(['0.05', '0.2', '1', '2.5']), people.happens(0.8) ? 0 : 3);
-  let good = false;
+  let breaches: readonly string[] | null = null;
   try {
     for (let at = 1; at < agents; at += 1) await yard.addAgent(`w${at}`, `zone=z${at % 2}`);
     const last = [`w${agents}`, `zone=z${agents % 2}`] as const;
@@ -78,7 +79,7 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
     const due = new Map(
       parsed.map((job) => [`${job.group}/${job.name}`, instants(job, madeAt + 1_000, quiet.to - 3_000)]),
     );
-    const until = Date.now() + settleMs;
+    const lateAt = Date.now() + settleMs;
     for (;;) {
       const verdict = judge({
         jobs: parsed,
@@ -88,21 +89,20 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
         quiet,
       });
       const running = (await yard.kv.range(prefixRange(yard.layout.running))).entries;
-      if (Date.now() > until)
+      if (Date.now() > lateAt)
         for (const { key, value } of running) verdict.breaches.push(`P11 ${key} is left: ${value}`);
       const settled =
         running.length === 0 &&
         verdict.unaccounted === 0 &&
         !verdict.breaches.some((text) => text.startsWith('P2'));
-      if (settled || Date.now() > until) {
-        good = verdict.breaches.length === 0;
+      if (settled || Date.now() > lateAt) {
+        ({ breaches } = verdict);
         return verdict;
       }
       await sleep(2_000);
     }
   } finally {
-    if (!good) tell(`what its processes said stands in ${join(yard.folder, 'logs')}`);
-    await yard.close(!good);
+    await yard.close(breaches?.length !== 0, breaches ?? []);
   }
 }
 
@@ -163,22 +163,19 @@ function jobsOf(chance: Chance, command: (name: string) => string): JobInput[] {
 }
 
 async function untilRegistered(yard: Yard, agents: number): Promise<void> {
-  for (;;) {
-    const { count } = await yard.kv.range(prefixRange(yard.layout.workers), { countOnly: true });
-    if (count === agents) return;
-    await sleep(50);
-  }
+  await until(
+    `${agents} agents`,
+    () => yard.kv.range(prefixRange(yard.layout.workers), { countOnly: true }),
+    ({ count }) => count === agents,
+  );
 }
 
 /** The last healing may still be under way: asked until somebody has taken it. */
 async function patiently(ask: () => Promise<{ status: number; body: unknown }>): Promise<void> {
-  for (let left = 60; ; left -= 1) {
-    const answer = await ask().catch(() => null);
-    if (answer !== null && answer.status < 500) {
-      if (answer.status < 400) return;
-      throw new Error(JSON.stringify(answer.body));
-    }
-    if (left === 0) throw new Error(`no server took a request: ${JSON.stringify(answer?.body)}`);
-    await sleep(500);
-  }
+  const { status, body } = await until(
+    'a server to take a request',
+    () => ask().catch((error: Error) => ({ status: 503, body: error.message })),
+    ({ status }) => status < 500,
+  );
+  if (status >= 400) throw new Error(JSON.stringify(body));
 }

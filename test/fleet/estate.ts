@@ -12,10 +12,10 @@ import {
 } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdPrograms } from '#infra/etcd/programs.ts';
 import { freePorts } from '#infra/free-ports.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
+import { until, within } from '#test/until.ts';
 
 const units = { etcd: 'etcd', server: 'cronfleet-server', agent: 'cronfleet-agent', desk: null } as const;
 type Kind = keyof typeof units;
@@ -208,7 +208,8 @@ export class Estate {
     if (kind === 'etcd') await this.healthy(host);
     else {
       const ended = once(child, 'exit').then(() => this.#fail(host));
-      await Promise.race([once(child.stdout ?? child, 'data'), ended]);
+      const ready = Promise.race([once(child.stdout ?? child, 'data'), ended]);
+      await within(`${unit} on ${host.name} to be ready`, ready, () => this.log(host).slice(-3_000));
       child.stdout?.resume();
     }
   }
@@ -219,20 +220,19 @@ export class Estate {
     if (child === null) return;
     const gone = once(child, 'exit');
     child.kill(signal);
-    await gone;
+    await within(`${host.name} to end by ${signal}`, gone, () => this.log(host).slice(-3_000));
   }
 
   async healthy(host: Host): Promise<void> {
     const url = this.asOn(host, 'http://127.0.0.1:2381/health');
-    for (;;) {
-      const text = await fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
-        (answer) => answer.text(),
-        () => '',
-      );
-      if (/"health":\s*"?true/.test(text)) return;
-      if (host.process === null) this.#fail(host);
-      await sleep(20);
-    }
+    await until(
+      `etcd on ${host.name} to be healthy`,
+      () => {
+        if (host.process === null) this.#fail(host);
+        return fetch(url, { signal: AbortSignal.timeout(5_000) }).then((answer) => answer.text(), String);
+      },
+      (text) => /"health":\s*"?true/.test(text),
+    );
   }
 
   #fail(host: Host): never {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { isCi } from '#test/effort.ts';
+import { within } from '#test/until.ts';
 import { openLink } from './link.ts';
 
 const link = await openLink(1);
@@ -14,7 +15,7 @@ if ('missing' in link) {
 }
 
 describe('a cable to a network namespace', () => {
-  it('that is pulled lets nothing through and tells no end, and what was under way arrives when it is plugged in again', async () => {
+  it('that is pulled lets nothing through and tells no end, and what was under way arrives when it is plugged in again', async (t) => {
     if ('missing' in link) return;
     const [listener] = link.listeners;
     assert.ok(listener !== undefined);
@@ -25,8 +26,16 @@ describe('a cable to a network namespace', () => {
     const script = `const s = require('node:net').connect(${port}, '${address}'); s.on('data', (d) => { console.log(String(d)); s.write(d); }); s.on('error', console.log); s.on('close', () => console.log('ended'))`;
     const [program = '', ...args] = [...link.behind, process.execPath, '-e', script];
     const far = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const gone = once(far, 'exit');
+    t.after(async () => {
+      far.kill('SIGKILL');
+      await gone;
+      listener.close();
+      await link.close();
+    });
     far.stdout.setEncoding('utf8').on('data', (text: string) => said.push(text.trim()));
-    const [socket] = await came;
+    const [socket] = await within('the far end to connect', came, () => said);
+    t.after(() => socket.destroy());
     socket.setEncoding('utf8');
     socket.write('whole');
     assert.deepEqual(await once(socket, 'data'), ['whole']);
@@ -38,12 +47,9 @@ describe('a cable to a network namespace', () => {
     assert.equal(first, 'nothing');
     assert.deepEqual(said, ['whole']);
     await link.plug();
-    assert.deepEqual(await late, ['pulled']);
+    assert.deepEqual(await within('what was under way', late, () => said), ['pulled']);
     assert.deepEqual(said, ['whole', 'pulled']);
-    const gone = once(far, 'exit');
     socket.destroy();
-    await gone;
-    listener.close();
-    await link.close();
+    await within('the far end to end', gone, () => said);
   });
 });

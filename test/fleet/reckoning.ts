@@ -8,7 +8,8 @@ import { readStamps } from './stamps.ts';
 import { judge, type Verdict } from './verdict.ts';
 import type { Yard } from './yard.ts';
 
-const settleMs = 60_000;
+/** Far above what it takes: it is through when all has ended, and what has not by then is told. */
+const settleMs = 180_000;
 
 export interface Reckoning {
   verdict: Verdict;

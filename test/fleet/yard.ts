@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { applyJobs } from '#core/cluster/apply.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { decode, OwedValue } from '#core/cluster/records.ts';
@@ -16,7 +15,10 @@ import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
 import { findEtcd } from '#infra/etcd/programs.ts';
 import { Child } from '#infra/fleet/child.ts';
 import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
+import { isCi } from '#test/effort.ts';
 import { type Proxy as Line, startProxy } from '#test/etcd/proxy.ts';
+import { until } from '#test/until.ts';
+import { lastWords } from './last-words.ts';
 import { type Link, openLink } from './link.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
@@ -65,17 +67,24 @@ export class Yard {
     const programs = await findEtcd();
     if ('missing' in programs) throw new Error(programs.missing);
     const folder = mkdtempSync(join(tmpdir(), 'cronfleet-yard-'));
-    const cluster = await startCluster({ programs, members });
-    const mongo = await startMongo({ folder: join(folder, 'history') });
-    if ('missing' in mongo) {
-      await cluster.stop();
-      throw new Error(mongo.missing);
+    mkdirSync(join(folder, 'logs'));
+    const ends: (() => Promise<void>)[] = [];
+    try {
+      const cluster = await startCluster({ programs, members });
+      ends.push(() => cluster.stop());
+      const mongo = await startMongo({ folder: join(folder, 'history') });
+      if ('missing' in mongo) throw new Error(mongo.missing);
+      ends.push(() => mongo.stop('SIGKILL'));
+      const clock = systemClock();
+      return new Yard(folder, cluster, mongo, {
+        kv: await openKv(`etcd://${cluster.endpoints}`, clock, systemIds()),
+        history: await openHistory(`${mongo.url}/cronfleet`, clock),
+      });
+    } catch (error) {
+      for (const end of ends) await end();
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
     }
-    const clock = systemClock();
-    return new Yard(folder, cluster, mongo, {
-      kv: await openKv(`etcd://${cluster.endpoints}`, clock, systemIds()),
-      history: await openHistory(`${mongo.url}/cronfleet`, clock),
-    });
   }
 
   #child(
@@ -87,7 +96,6 @@ export class Yard {
       behind = [],
     }: { env?: Record<string, string>; node?: readonly string[]; behind?: readonly string[] } = {},
   ): Child {
-    mkdirSync(join(this.folder, 'logs'), { recursive: true });
     const command = [...behind, process.execPath, ...node, main, ...args, '--log-level', 'debug'];
     const log = join(this.folder, 'logs', `${name}.log`);
     return new Child(
@@ -172,13 +180,15 @@ export class Yard {
   }
 
   async untilAnswers(server: number): Promise<void> {
-    while (
-      !(await fetch(`${this.#urls[server]}/api/v1/health`).then(
-        ({ ok }) => ok,
-        () => false,
-      ))
-    )
-      await sleep(50);
+    await until(
+      `server ${server} to answer`,
+      () =>
+        fetch(`${this.#urls[server]}/api/v1/health`, { signal: AbortSignal.timeout(15_000) }).then(
+          ({ status }) => status,
+          String,
+        ),
+      (answer) => answer === 200,
+    );
   }
 
   /** One request to one server; throws where nobody answers. */
@@ -226,8 +236,11 @@ export class Yard {
     }
   }
 
-  /** Ends everything; the folder stays where somebody should look into it. */
-  async close(keep = false): Promise<void> {
+  /**
+   * Ends everything. Of one that has failed the folder stays, for somebody to look into it; in CI nobody can, and what its processes said last
+   * is told instead.
+   */
+  async close(failed = false, breaches: readonly string[] = []): Promise<void> {
     for (const { lines, link } of this.agents) {
       await link?.plug();
       for (const line of lines) line.open();
@@ -244,6 +257,8 @@ export class Yard {
     await this.history.close();
     await this.#mongo.stop('SIGKILL');
     await this.cluster.stop();
-    if (!keep) rmSync(this.folder, { recursive: true, force: true });
+    const logs = join(this.folder, 'logs');
+    if (failed) console.log(isCi ? lastWords(logs, breaches) : `what its processes said stands in ${logs}`);
+    if (isCi || !failed) rmSync(this.folder, { recursive: true, force: true });
   }
 }
