@@ -55,7 +55,8 @@ interface Row {
   /** How often the same has come up; `exact`: as often, and not as often at least. */
   count: number;
   exact: boolean;
-  lastAt: string | null;
+  /** The youngest that repeats it. */
+  last: Alert | null;
 }
 
 /** How often an alert that stands has come up again, as far as what is past is known here. */
@@ -64,7 +65,7 @@ function repeatsOf({ id, at }: Alert, past: readonly Alert[], isAll: boolean): O
   // What repeats it is younger: where older ones are here, too, all of those are.
   const oldest = past.at(-1);
   const exact = isAll || (oldest !== undefined && oldest.at < at);
-  return { count: repeats.length + 1, exact, lastAt: repeats[0]?.at ?? null };
+  return { count: repeats.length + 1, exact, last: repeats[0] ?? null };
 }
 
 /** One row of what is one: repeats go with what they repeat, or, where that is on another page, with each other. */
@@ -75,7 +76,7 @@ function rowsOf(alerts: readonly Alert[]): Row[] {
     const alert = alike.find((one) => one.id === id) ?? newest;
     if (alert === undefined || newest === undefined) return [];
     const exact = here.has(id);
-    return [{ alert, count: alike.length, exact, lastAt: newest === alert ? null : newest.at }];
+    return [{ alert, count: alike.length, exact, last: newest === alert ? null : newest }];
   });
 }
 
@@ -90,7 +91,7 @@ function List({ rows, go }: { rows: readonly Row[]; go(path: string): void }) {
   );
 }
 
-function Item({ alert, count, exact, lastAt, go }: Row & { go(path: string): void }) {
+function Item({ alert, count, exact, last, go }: Row & { go(path: string): void }) {
   const { kind, job, run, worker, title, text, at, open, endedAt } = alert;
   const colour = kind === 'recovered' ? 'success' : grave.includes(kind) ? 'danger' : 'warning';
   return (
@@ -134,9 +135,9 @@ function Item({ alert, count, exact, lastAt, go }: Row & { go(path: string): voi
         <span>
           {kind === 'recovered' || alert.partOf !== null ? 'at' : 'since'} <Time at={at} />
         </span>
-        {lastAt !== null && (
+        {last !== null && (
           <span>
-            last <Time at={lastAt} />
+            last <RunTime {...last} go={go} />
           </span>
         )}
         {endedAt !== null && kind !== 'recovered' && (
@@ -153,6 +154,16 @@ function Item({ alert, count, exact, lastAt, go }: Row & { go(path: string): voi
         </details>
       )}
     </li>
+  );
+}
+
+/** When something came up, by its run where it has one. */
+function RunTime({ run, at, go }: Pick<Alert, 'run' | 'at'> & { go(path: string): void }) {
+  if (run === null) return <Time at={at} />;
+  return (
+    <Link to={`/runs/${encodeURIComponent(run)}`} go={go}>
+      <Time at={at} />
+    </Link>
   );
 }
 

@@ -184,9 +184,18 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
           spellcheck={false}
           rows={18}
           aria-label="Other fields as JSON"
+          aria-describedby="more-help"
           value={more}
           onInput={(event) => setMore(event.currentTarget.value)}
         />
+        <div id="more-help" class="form-text">
+          JSON, such as {'{ "overlap": "queue", "retry": { "attempts": 2 }, "tags": ["db"] }'}; all there is
+          stands in{' '}
+          <a href="/docs" target="_blank" rel="noreferrer">
+            /docs
+          </a>
+          .
+        </div>
       </details>
       <Fault error={fault} />
       <button type="submit" class="btn btn-primary">

@@ -165,7 +165,7 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
       </dl>
       <h2 class="h5">Runs</h2>
       <LogSearch {...{ call, go, path, search }} page={`/jobs/${group}/${name}`} />
-      <Fault error={runs.error} />
+      {runs.items === undefined ? <Coming error={runs.error} /> : <Fault error={runs.error} />}
       {runs.items && <Runs runs={[...waiting, ...runs.items]} go={go} />}
       {runs.pager}
     </>

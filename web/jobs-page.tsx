@@ -139,12 +139,14 @@ function Last({ last, away, go }: JobView & { go(path: string): void }) {
   if (last !== null)
     return (
       <>
-        <Link to={`/runs/${last.id}`} go={go} class="text-decoration-none">
-          <State of={last.state} />
-        </Link>{' '}
-        <small class="text-body-secondary">
-          <Until at={last.endedAt ?? last.startedAt ?? last.instant} say="ago" />
-        </small>
+        <div class="last">
+          <Link to={`/runs/${last.id}`} go={go} class="text-decoration-none">
+            <State of={last.state} />
+          </Link>{' '}
+          <small class="text-body-secondary">
+            <Until at={last.endedAt ?? last.startedAt ?? last.instant} say="ago" />
+          </small>
+        </div>
         {last.state !== 'succeeded' && last.reason !== '' && (
           <div class="small text-break">{last.reason}</div>
         )}

@@ -72,7 +72,7 @@ export function Overview({ call, go }: Asking) {
         {(standing.length > shownRows || byJob.size > shownRows) && <li>and more</li>}
         {horizon !== undefined && (
           <li class="text-body-secondary">
-            There are more than are looked at here: those of before <Time at={horizon} /> are with their jobs.
+            Of what was before <Time at={horizon} /> not all is here.
           </li>
         )}
       </List>
@@ -144,7 +144,13 @@ function Failed({ id, runs, go }: { id: string; runs: readonly Run[]; go: Shared
       <Link to={`/runs/${run.id}`} go={go}>
         <Until at={at(run)} say="ago" />
       </Link>
-      {runs.length > 1 && ` × ${runs.length}${runs.length < askedRuns ? '' : '+'}`}
+      {runs.length > 1 && (
+        <span class="text-nowrap">
+          {' '}
+          × {runs.length}
+          {runs.length < askedRuns ? '' : '+'}
+        </span>
+      )}
     </li>
   );
 }

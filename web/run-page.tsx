@@ -11,6 +11,8 @@ const beforeBytes = 16_384;
 const open = ['waiting', 'claimed', 'running'];
 /** What somebody may have written down something for. */
 const wrong = ['failed', 'timed_out', 'lost', 'missed'];
+/** Who is so near to the end of the log is taken along with it. */
+const nearEndPixels = 40;
 /** How long a log that was cut off waits before it goes on. */
 const againMs = 2_000;
 
@@ -22,12 +24,15 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
   const path = `/runs/${encodeURIComponent(run)}`;
   const box = useRef<HTMLPreElement>(null);
   const found = useRef<HTMLElement>(null);
+  const atEnd = useRef(true);
   const { data, error, refetch } = useQuery({
     queryKey: ['run', run],
     queryFn: () => call<Run>('GET', path),
     refetchInterval: 1_000,
   });
 
+  // The log may be here before the record without which there is no box for it.
+  const shown = data !== undefined;
   useEffect(() => {
     const stop = new AbortController();
     setLog(emptyLog);
@@ -62,14 +67,19 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
   }, [path, at]);
 
   useEffect(() => {
-    if (log.line !== null) return;
     const pre = box.current;
+    if (pre === null || log.line !== null) return;
     // Who has scrolled up reads there; only who is at the end is taken along.
-    if (pre !== null && pre.scrollHeight - pre.scrollTop - pre.clientHeight < 200)
-      pre.scrollTop = pre.scrollHeight;
-  }, [log]);
+    if (atEnd.current) pre.scrollTop = pre.scrollHeight;
+  }, [log, shown]);
 
-  useEffect(() => found.current?.scrollIntoView({ block: 'center' }), [log.line]);
+  useEffect(() => {
+    const [pre, mark] = [box.current, found.current];
+    if (pre === null || mark === null) return;
+    const above = mark.getBoundingClientRect().top - pre.getBoundingClientRect().top;
+    pre.scrollTop += above - pre.clientHeight / 2;
+    mark.scrollIntoView({ block: 'nearest' });
+  }, [log.line, shown]);
 
   if (data === undefined) return <Coming error={error} />;
   const kill = () => call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
@@ -161,6 +171,9 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
           )}
           <pre
             ref={box}
+            onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
+              atEnd.current = scrollHeight - scrollTop - clientHeight < nearEndPixels;
+            }}
             class="log border rounded p-2 bg-body-tertiary"
             role="log"
             aria-label="Output"

@@ -1,21 +1,32 @@
 import { useQuery } from '@tanstack/preact-query';
+import { useState } from 'preact/hooks';
 import type { Page, Worker } from './api.ts';
-import { Coming, Fault, type Shared, Time, useTitle } from './parts.tsx';
+import { Coming, Fault, may, type Shared, Time, useTitle } from './parts.tsx';
 
 /** For what a phone has no room for. */
 const wide = 'd-none d-md-table-cell';
 
-export function WorkersPage({ call }: Shared) {
+export function WorkersPage({ call, me }: Shared) {
   useTitle('Workers');
-  const { data, error } = useQuery({
+  const [fault, setFault] = useState<unknown>(null);
+  const { data, error, refetch } = useQuery({
     queryKey: ['workers'],
     queryFn: () => call<Page<Worker>>('GET', '/workers'),
     refetchInterval: 3_000,
   });
+  const mayDrain = may(me, 'admin') && me.groups === null;
+  const drain = (id: string, how: 'drain' | 'undrain') =>
+    call('POST', `/workers/${encodeURIComponent(id)}/${how}`).then(() => {
+      setFault(null);
+      void refetch();
+    }, setFault);
   return (
     <>
       <h1 class="h3">Workers</h1>
-      {data === undefined ? <Coming error={error} /> : <Fault error={error} />}
+      {data === undefined ? <Coming error={error} /> : <Fault error={fault ?? error} />}
+      {data?.items.length === 0 && (
+        <div class="alert alert-warning">No worker has come yet: nothing runs.</div>
+      )}
       <div class="table-responsive">
         <table class="table align-middle">
           <thead>
@@ -35,6 +46,11 @@ export function WorkersPage({ call }: Shared) {
               <th scope="col" class={wide}>
                 Last beat
               </th>
+              {mayDrain && (
+                <th scope="col">
+                  <span class="visually-hidden">Drain</span>
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>
@@ -64,11 +80,32 @@ export function WorkersPage({ call }: Shared) {
                 <td class={wide}>
                   <Time at={worker.lastBeat} />
                 </td>
+                {mayDrain && (
+                  <td class="text-end">
+                    <Drain {...worker} drain={drain} />
+                  </td>
+                )}
               </tr>
             ))}
           </tbody>
         </table>
       </div>
     </>
+  );
+}
+
+/** A worker that is drained claims nothing; what runs there runs on. */
+function Drain({ id, state, drain }: Worker & { drain(id: string, how: 'drain' | 'undrain'): void }) {
+  if (state !== 'live' && state !== 'draining') return null;
+  const how = state === 'live' ? 'drain' : 'undrain';
+  return (
+    <button
+      type="button"
+      class="btn btn-sm btn-outline-secondary"
+      aria-label={`${how === 'drain' ? 'Drain' : 'Undrain'} ${id}`}
+      onClick={() => drain(id, how)}
+    >
+      {how === 'drain' ? 'Drain' : 'Undrain'}
+    </button>
   );
 }

@@ -147,6 +147,11 @@ describe('alerts, their channels and the audit in a real browser', leftOut, () =
     await up.ask('POST', '/jobs/default/backup/run', {});
     await item('default/backup failed').getByText('× 2').waitFor();
     await nav().getByText('1 open').waitFor();
+    const links = await item('default/backup failed').getByRole('link').all();
+    const runs = (await Promise.all(links.map((link) => link.getAttribute('href')))).filter((to) =>
+      to?.startsWith('/runs/'),
+    );
+    assert.equal(new Set(runs).size, 2, 'the first run and the last each have their link');
 
     const { job } = (await up.ask('GET', '/jobs/default/backup')) as { job: { notify: unknown } };
     await up.ask('PUT', '/jobs/default/backup', { command: 'true', notify: job.notify });

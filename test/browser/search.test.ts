@@ -16,6 +16,12 @@ const inSight = `(() => {
   return own.top >= box.top && own.bottom <= box.bottom;
 })()`;
 
+/** Run in the page: whether the end of the log is what is seen of it. */
+const atEnd = `(() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.querySelector('.log');
+  return scrollHeight > 2 * clientHeight && scrollHeight - scrollTop - clientHeight < 40;
+})()`;
+
 describe('the search in the logs of a job, in a real browser', leftOut, () => {
   let up: Up;
   let page: Page;
@@ -59,6 +65,7 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
     await page.getByText('More stands before and behind what is shown').waitFor();
     await page.getByRole('link', { name: 'Show it as it ends' }).click();
     await page.getByRole('log').getByText('after 60000').waitFor();
+    assert.equal(await page.evaluate(atEnd), true);
   });
 
   it('comes back to what was found, as it was', async () => {

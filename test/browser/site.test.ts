@@ -153,8 +153,12 @@ describe('the site in a real browser', leftOut, () => {
     assert.equal(await page.getByText('daily', { exact: true }).count(), 0);
   });
 
-  it('shows the workers', async () => {
+  it('shows the workers, and drains one and lets it take again', async () => {
     await page.getByRole('link', { name: 'Workers' }).click();
+    await page.getByText('live').waitFor();
+    await page.getByRole('button', { name: /^Drain / }).click();
+    await page.getByText('draining').waitFor();
+    await page.getByRole('button', { name: /^Undrain / }).click();
     await page.getByText('live').waitFor();
   });
 
