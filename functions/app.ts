@@ -7,7 +7,7 @@ import { type Authenticator, authenticator } from './auth.ts';
 import { bodyOf, queryOf } from './body.ts';
 import { type AppDeps, type Env, hasRole } from './deps.ts';
 import { docsPage } from './docs.ts';
-import { health } from './health.ts';
+import { healthOf } from './health.ts';
 import { providerOfNow } from './oidc/provider.ts';
 import { openapi } from './openapi.ts';
 import { answerError, problem } from './problem.ts';
@@ -93,7 +93,7 @@ export function createApp(deps: AppDeps) {
     ),
   );
   app.use(told(deps), ourHost(deps));
-  app.get('/api/v1/health', (c) => health(c, deps, authentic));
+  app.get('/api/v1/health', healthOf(deps, authentic));
   app.get('/openapi.json', (c) => {
     document ??= openapi(routes, deps.version);
     return c.json(document);

@@ -144,6 +144,8 @@ const Problem = {
   },
 };
 
+/** Since when a store was seen not to answer, and why. */
+const trouble = { type: 'object', properties: { since: text, why: text } };
 const healthOf = (description: string) => ({
   description,
   content: {
@@ -155,6 +157,7 @@ const healthOf = (description: string) => ({
           status: { enum: ['ok', 'degraded'] },
           version: text,
           stores: { type: 'object', properties: { kv: text, history: text } },
+          away: { type: 'object', properties: { kv: trouble, history: trouble } },
         },
       },
     },
@@ -165,7 +168,7 @@ const health = {
     operationId: 'getHealth',
     tags: ['health'],
     summary: 'Whether it is well',
-    description: 'Open; with a token it tells the version and which store is away.',
+    description: 'Open; with a token it tells the version, which store is away, since when, and why.',
     security: [],
     parameters: [],
     responses: { 200: healthOf('It is'), 503: healthOf('A store is away') },

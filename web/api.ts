@@ -82,9 +82,14 @@ export interface Audited {
   before: unknown;
   after: unknown;
 }
+interface Trouble {
+  since: string;
+  why: string;
+}
 export interface Health {
   version?: string;
   stores?: { kv: 'ok' | 'away'; history: 'ok' | 'away' };
+  away?: { kv?: Trouble; history?: Trouble };
 }
 export interface Page<T> {
   items: T[];

@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/preact-query';
 import type { Client } from './api.ts';
+import { Time } from './parts.tsx';
 
 /** Of which version this page is: written into it when the site was built. */
 export function siteVersion(): string {
@@ -12,8 +13,8 @@ export function ServerNotice({ health }: Pick<Client, 'health'>) {
   const { version, stores } = data ?? {};
   const own = siteVersion();
   const away = [
-    ...(stores?.kv === 'away' ? ['The store of jobs'] : []),
-    ...(stores?.history === 'away' ? ['The history'] : []),
+    ...(stores?.kv === 'away' ? [{ name: 'The store of jobs', trouble: data?.away?.kv }] : []),
+    ...(stores?.history === 'away' ? [{ name: 'The history', trouble: data?.away?.history }] : []),
   ];
   return (
     <>
@@ -26,8 +27,18 @@ export function ServerNotice({ health }: Pick<Client, 'health'>) {
       )}
       {away.length > 0 && (
         <div class="alert alert-danger" role="alert">
-          {away.join(' and ')} {away.length > 1 ? 'do' : 'does'} not answer the server at the moment. What
-          runs, runs on{stores?.kv === 'ok' && '; how it went before is not known meanwhile'}.
+          {away.map(({ name }) => name).join(' and ')} {away.length > 1 ? 'do' : 'does'} not answer the server
+          at the moment. What runs, runs on
+          {stores?.kv === 'ok' && '; how it went before is not known meanwhile'}.
+          {away.map(
+            ({ name, trouble }) =>
+              trouble && (
+                <div key={name} class="small">
+                  {name}: away since <Time at={trouble.since} />, as far as this server has seen (
+                  {trouble.why})
+                </div>
+              ),
+          )}
         </div>
       )}
     </>

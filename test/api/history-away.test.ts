@@ -71,6 +71,26 @@ describe('while the history is away', () => {
     assert.equal((await api.ask('POST', '/api/v1/workers/w1/undrain', { body: {} })).json.state, 'live');
   });
 
+  it('health says since when and why, by codes alone, and only to who has a token', async () => {
+    const health = async (as: 'viewer' | null = 'viewer') =>
+      (await api.ask('GET', '/api/v1/health', { as })).json;
+    store.set(null);
+    assert.deepEqual((await health()).away, {});
+    const since = new Date(clock.now()).toISOString();
+    const text = 'mongodb://me@10.0.0.4: connect ECONNREFUSED 10.0.0.4:27017';
+    store.set(() => Promise.reject(new HistoryError('unavailable', text)));
+    assert.deepEqual((await health()).away, { history: { since, why: 'unavailable (ECONNREFUSED)' } });
+    await clock.advance(60_000);
+    store.set(silent);
+    const answer = health();
+    await clock.until(answer);
+    assert.deepEqual((await answer).away, { history: { since, why: 'no answer within 5 s' } });
+    store.set(refused);
+    assert.deepEqual(await health(null), { status: 'degraded' });
+    store.set(null);
+    assert.deepEqual((await health()).away, {});
+  });
+
   it('what only it knows is refused by name, not told as if there were none', async () => {
     store.set(refused);
     const failed = await api.ask('GET', '/api/v1/jobs?state=failed');

@@ -44,11 +44,13 @@ describe('what the site says of a server that is not as it should be', leftOut, 
 
   it('which of its stores is away', async () => {
     const stores = { kv: 'ok', history: 'away' };
+    const away = { history: { since: '2026-11-22T16:35:00.000Z', why: 'unavailable (ECONNREFUSED)' } };
     await page.route('**/api/v1/health', (route) =>
-      route.fulfill({ status: 503, json: { status: 'degraded', version, stores } }),
+      route.fulfill({ status: 503, json: { status: 'degraded', version, stores, away } }),
     );
     await page.reload();
-    await page.getByText('The history does not answer the server').waitFor();
+    const said = page.getByRole('alert').filter({ hasText: 'The history does not answer the server' });
+    await said.getByText(/away since .*2026.*unavailable \(ECONNREFUSED\)/).waitFor();
     assert.equal(await page.getByText('The store of jobs does not').count(), 0);
     await page.unroute('**/api/v1/health');
     up.complaints.length = 0;

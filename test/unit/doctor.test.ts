@@ -54,7 +54,10 @@ describe('doctor', () => {
         ({ level, what }) => `${level} ${what}`,
       );
     };
-    const health = { status: 'degraded', version, stores: { kv: 'ok', history: 'away' } };
+    const health = {
+      ...{ status: 'degraded', version, stores: { kv: 'ok', history: 'away' } },
+      away: { history: { since: '2026-11-22T16:35:00.000Z', why: 'unavailable' } },
+    };
     const away = { code: 'store_unavailable', detail: 'the history does not answer' };
     const said = await doctor({
       '/health': [503, health],
@@ -62,7 +65,7 @@ describe('doctor', () => {
       '/workers': [503, away],
       '/findings': [503, away],
     });
-    assert.match(said[0] ?? '', /^bad .*history away/);
+    assert.match(said[0] ?? '', /^bad .*\(kv ok, history away since 2026-11-22 16:35:00Z, unavailable\)/);
     assert.deepEqual(said.slice(1), [
       'ok the token is good: ann, viewer',
       `ok version ${version}, here and there`,

@@ -7,6 +7,15 @@ export class Unreachable extends Error {
 
 type Query = Readonly<Record<string, string | undefined>>;
 
+/** Only the status of who has no token, or while that can't be looked up. */
+interface Health {
+  status: string;
+  version?: string;
+  stores?: Record<string, string>;
+  /** By store; left out by servers of before. */
+  away?: Record<string, { since: string; why: string }>;
+}
+
 /** The API under /api/v1. What it refuses is thrown as the Refusal that it was. */
 export interface Api {
   url: string;
@@ -15,7 +24,7 @@ export interface Api {
   /** Every item of a list, page by page. */
   all<T>(path: string, query?: Query): Promise<T[]>;
   /** How it says that it is, whether that is well or not (200 and 503). */
-  health(stop: AbortSignal): Promise<{ status: string; version?: string; stores?: Record<string, string> }>;
+  health(stop: AbortSignal): Promise<Health>;
   /** A body as it is, piece by piece. */
   raw(path: string, accept: string): Promise<Response>;
 }
@@ -75,9 +84,7 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
     },
     async health(stop) {
       const healthy = (response: Response) => response.ok || response.status === 503;
-      const said = (await json(call('/health', {}, { signal: stop }, healthy))) as Awaited<
-        ReturnType<Api['health']>
-      >;
+      const said = (await json(call('/health', {}, { signal: stop }, healthy))) as Health;
       // A 503 of something in between says nothing of the kind.
       if (typeof said.status !== 'string')
         throw new Unreachable(`${url} answers, but not as cronfleet's API; is this the right URL?`);

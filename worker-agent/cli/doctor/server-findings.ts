@@ -4,6 +4,7 @@ import { type Api, Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
 import { NoServerKnown } from '../server.ts';
 import { version } from '../shipped.ts';
+import { timeText } from '../views.ts';
 import { certificateFinding } from './certificate-finding.ts';
 import { bad, type Finding, note, ok } from './finding.ts';
 import { fleetFindings } from './fleet-findings.ts';
@@ -26,7 +27,10 @@ export async function serverFindings(
     const cancel = systemClock().after(patienceMs, () => late.abort(new Error('no answer')));
     const health = await server.health(late.signal).finally(cancel);
     const tookMs = now() - asked;
-    const stores = Object.entries(health.stores ?? {}).map(([name, state]) => `${name} ${state}`);
+    const stores = Object.entries(health.stores ?? {}).map(([name, state]) => {
+      const away = health.away?.[name];
+      return `${name} ${state}${away === undefined ? '' : ` since ${timeText(away.since)}, ${away.why}`}`;
+    });
     const answers = `${server.url} answers in ${tookMs} ms: ${health.status}${stores.length > 0 ? ` (${stores.join(', ')})` : ''}`;
     found.push(
       health.status === 'ok'
