@@ -15,8 +15,13 @@ const pageBytes = 524_288;
 export const longestWaitS = 29;
 /** Who may not read any more reads no further than this on, however long an answer takes. */
 const recheckMs = 5_000;
-/** Behind a backlog records go to History before output: so long after a run's end what it has printed may still be on its way. */
+/**
+ * Behind a backlog records go to History before output: so long after a run's end what it has printed may still be on its way, where its
+ * worker does not say that nothing is.
+ */
 const underwayMs = 3_600_000;
+/** By so much a worker's clock may be ahead of this one, and both within what is allowed. */
+const clocksMs = 1_000;
 const never = new AbortController().signal;
 
 type Reading = Asked<{ from: number; wait: number }>;
@@ -40,6 +45,7 @@ export async function showLog(asked: Reading, run: Run): Promise<Response> {
 
 /** The raw log in one piece. Refusal `log_too_large`: what was cut off would pass for the whole. */
 async function inOnePiece({ c, deps, query }: Reading, run: Run, max: number): Promise<Response> {
+  const headers = await rawHeaders(deps, run);
   const parts: Uint8Array[] = [];
   let size = 0;
   for (let from = query.from; ; ) {
@@ -54,14 +60,28 @@ async function inOnePiece({ c, deps, query }: Reading, run: Run, max: number): P
     if (read.next === from) break;
     from = read.next;
   }
-  return c.body(Buffer.concat(parts), 200, {
+  return c.body(Buffer.concat(parts), 200, headers);
+}
+
+/** A raw log can't say of itself that its end is missing. */
+async function rawHeaders({ history }: AppDeps, run: Run): Promise<Record<string, string>> {
+  return {
     'content-type': 'text/plain; charset=utf-8',
     'content-disposition': `attachment; filename="${run.id}.log"`,
-  });
+    'x-cronfleet-complete': String(await hasEnd(history, run)),
+    'x-cronfleet-dropped-bytes': String(run.droppedBytes),
+  };
+}
+
+/** Whether the end of a run's output is at History, and so all before it that was kept. Of one that lives, or was lost, nobody knows where it is. */
+async function hasEnd(history: AppDeps['history'], { id, state, bytes }: Run): Promise<boolean> {
+  if (!isTerminal(state) || state === 'lost') return false;
+  return bytes === 0 || (await history.log(id, bytes - 1, 1)).data.length > 0;
 }
 
 /** The log as it was kept. A fault in its middle breaks it off, so that nobody takes what has come for the whole. */
 async function streamed({ c, deps, query, stillAllowed }: Reading, run: Run): Promise<Response> {
+  const headers = await rawHeaders(deps, run);
   const read = (from: number) => deps.history.log(run.id, from, pageBytes);
   // The first page before anything is answered: what goes wrong here can still be said.
   let page: Awaited<ReturnType<typeof read>> | null = await read(query.from);
@@ -88,9 +108,7 @@ async function streamed({ c, deps, query, stillAllowed }: Reading, run: Run): Pr
       }
     },
   });
-  c.header('content-type', 'text/plain; charset=utf-8');
-  c.header('content-disposition', `attachment; filename="${run.id}.log"`);
-  return c.body(body);
+  return c.body(body, 200, headers);
 }
 
 /** The log as server-sent events; `Last-Event-ID` is where a reader was cut off. What goes wrong ends it with `refused`. */
@@ -130,33 +148,49 @@ async function readLog(
 ): Promise<v.InferOutput<typeof LogPart>> {
   const { history, clock } = deps;
   const until = clock.boot() + waitMs;
+  /** When the end of the run was first seen here. */
+  let endSeenAt: number | null = null;
   for (;;) {
     await stillAllowed();
     const known = (await history.run(run.id)) ?? run;
     const read = await history.log(run.id, from, pageBytes);
     const ahead = await history.log(run.id, read.next, 1);
-    const done =
-      isTerminal(known.state) && ahead.data.length === 0 && !isUnderway(known, read.next, clock.now());
+    const ended = isTerminal(known.state) && ahead.data.length === 0;
+    if (ended) endSeenAt ??= clock.now();
+    const missing = Math.max(0, known.bytes - read.next);
+    const atEnd = ended && !(await mayCome(deps, known, missing, endSeenAt ?? 0));
     // Neither the end nor a gap of what was not kept will be followed by the rest of a character.
-    const last = done || ahead.dropped > 0;
+    const last = atEnd || ahead.dropped > 0;
     const cut = last ? 0 : read.data.length - wholeCharacters(read.data);
     const shown = read.data.subarray(0, read.data.length - cut);
+    // What is missing stands behind what there is: it is told by a part of its own.
+    const done = atEnd && (missing === 0 || shown.length === 0);
     const restMs = until - clock.boot();
     if (shown.length > 0 || done || restMs <= 0 || stop.aborted)
       return {
         text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(shown),
         from,
-        next: shown.length > 0 || done ? read.next - cut : from,
+        next: done ? read.next + missing : shown.length > 0 ? read.next - cut : from,
         done,
-        droppedBytes: read.dropped,
+        droppedBytes: read.dropped + (done ? missing : 0),
       };
     await history.waitForLog(run.id, Math.min(restMs, recheckMs), stop);
   }
 }
 
-/** Whether more of the output of a run that has ended will come, as far as its record tells: of what was left out of it that says nothing. */
-function isUnderway({ bytes, droppedBytes, endedAt }: Run, next: number, now: number): boolean {
-  return droppedBytes === 0 && next < bytes && now - (endedAt ?? 0) < underwayMs;
+/**
+ * Whether of the output of a run that has ended more will come, where its last `missing` bytes are not there. Not if its record counts as many
+ * that were left out, nor if its worker's spool was empty after the record was here: output is in the spool before the record.
+ */
+async function mayCome(
+  { history, clock }: AppDeps,
+  { bytes, droppedBytes, endedAt, worker }: Run,
+  missing: number,
+  endSeenAt: number,
+): Promise<boolean> {
+  if (bytes === 0 || missing <= droppedBytes || clock.now() - (endedAt ?? 0) >= underwayMs) return false;
+  const load = (await history.loads()).find(({ id }) => id === worker);
+  return (load?.spoolEmptyAt ?? 0) <= endSeenAt + clocksMs;
 }
 
 /** How many of the bytes may be shown now: a character that is not whole yet waits for its rest. */

@@ -201,28 +201,29 @@ export function client(session: Session, unauthorized: () => void) {
     return await json<Health>(await send('/health', {}));
   }
 
-  /** The pages of a log, as far as it goes by now. */
-  async function pages(path: string): Promise<string[]> {
+  /** The pages of a log, as far as it goes by now, and whether that is to its end. */
+  async function pages(path: string): Promise<{ texts: string[]; done: boolean }> {
     const texts: string[] = [];
     for (let from = 0; ; ) {
       const { text, next, done } = await call<LogPart>('GET', `${path}?from=${from}`);
       texts.push(text);
-      if (done || next === from) return texts;
+      if (done || next === from) return { texts, done };
       from = next;
     }
   }
 
-  /** Saves what a path answers as text under a file name; a link could not carry the token. */
-  async function download(path: string, name: string): Promise<void> {
+  /** Saves a log as text under a file name (a link could not carry the token), and says whether its end is in it. */
+  async function download(path: string, name: string): Promise<boolean> {
     const response = await send(path, { headers: { accept: 'text/plain' } });
     // Behind a gateway a long log comes page by page only.
-    const body = response.status === 413 ? new Blob(await pages(path)) : null;
-    if (body === null && !response.ok) throw await refused(response);
+    const paged = response.status === 413 ? await pages(path) : null;
+    if (paged === null && !response.ok) throw await refused(response);
     const link = document.createElement('a');
-    link.href = URL.createObjectURL(body ?? (await response.blob()));
+    link.href = URL.createObjectURL(paged === null ? await response.blob() : new Blob(paged.texts));
     link.download = name;
     link.click();
     URL.revokeObjectURL(link.href);
+    return paged?.done ?? response.headers.get('x-cronfleet-complete') !== 'false';
   }
 
   return { call, download, health };

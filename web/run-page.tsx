@@ -153,7 +153,9 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
             <button
               type="button"
               class="btn btn-sm btn-outline-secondary"
-              onClick={() => download(`${path}/log`, `${run}.log`).catch(setFault)}
+              onClick={() =>
+                download(`${path}/log`, `${run}.log`).then((whole) => whole || setFault(short(data)), setFault)
+              }
             >
               Download
             </button>
@@ -222,4 +224,15 @@ function Marked({ text, line, mark }: { text: string; line: number; mark: RefObj
 function placeIn(search: string): number | null {
   const at = Number(new URLSearchParams(search).get('at') ?? Number.NaN);
   return Number.isSafeInteger(at) && at >= 0 ? at : null;
+}
+
+/** Said of a file that would pass for the whole. */
+function short({ endedAt, state }: Run): Error {
+  const why =
+    endedAt === null
+      ? 'the run has not ended'
+      : state === 'lost'
+        ? 'the run was lost, and whether that is all nobody knows'
+        : 'the end of its output waits on its worker, or was lost';
+  return new Error(`What was saved is the output as far as it is here: ${why}.`);
 }

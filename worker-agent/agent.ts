@@ -199,6 +199,7 @@ export function createAgent(given: AgentDeps) {
       memory: 0,
       clockSkewMs: ownClock.skewMs(),
       spool: deps.ledger.fullness(),
+      spoolEmptyAt: deps.ledger.emptyAt(),
       left,
     });
   }

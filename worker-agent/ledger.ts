@@ -22,4 +22,6 @@ export interface Ledger {
   fullness(): number;
   /** How many records wait for History. */
   waiting(): number;
+  /** When History had all of it, the last time that was seen, UTC ms; null: not yet. */
+  emptyAt(): number | null;
 }

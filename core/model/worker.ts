@@ -34,6 +34,8 @@ export interface WorkerLoad {
   clockSkewMs: number | null;
   /** How full its spool is, 0 to 1; left out by earlier versions. */
   spool?: number;
+  /** When nothing of its spool was left that History did not have, the last time it looked, UTC ms; null: not yet. */
+  spoolEmptyAt?: number | null;
   /** It was stopped, and did not die. */
   left?: boolean;
 }

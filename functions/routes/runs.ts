@@ -122,7 +122,8 @@ export const runRoutes = [
     }),
     answer: LogPart,
     also: {
-      'text/plain': 'The whole from `from` on, as it was kept',
+      'text/plain':
+        'The whole from `from` on, as it was kept. `x-cronfleet-complete: false` says that its end is not in it: the run lives, or its output is still on its way, or was lost; `x-cronfleet-dropped-bytes` how many bytes of the output were left out',
       'text/event-stream':
         'LogPart by LogPart as it grows, `log` and at last `done`; `refused` with a problem where it can not go on',
     },

@@ -112,6 +112,24 @@ describe('the shipper', () => {
     );
   });
 
+  test('says since when nothing is left for History to take', async () => {
+    const ledger = start();
+    const first = clock.now();
+    assert.equal(ledger.emptyAt(), first);
+    history.away = new Error('away');
+    const away = seen('ledger.away');
+    await ledger.record([record(1)]);
+    await away;
+    await clock.advance(10_000);
+    assert.equal(ledger.emptyAt(), first);
+    history.away = null;
+    const took = seen('ledger.acked');
+    await clock.advance(30_000);
+    await took;
+    await ledger.acked(idOf(1), Number.POSITIVE_INFINITY);
+    assert.ok((ledger.emptyAt() ?? 0) > first + 10_000);
+  });
+
   test('says whether History has a terminal record, and waits no longer than asked', async () => {
     history.away = new Error('away');
     const ledger = start();

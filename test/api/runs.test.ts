@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { commandLine } from './command-line.ts';
 import { type Api, makeApp } from './make-app.ts';
 
 const run = 'default~a~o1~1';
@@ -43,6 +44,71 @@ describe("a run's log", () => {
     await api.ran({ ...ended, id: old, endedAt: clock.now() - 3_700_000 });
     assert.equal((await read(old)).done, true);
   });
+  it('is done, and tells how much is missing, when its worker has nothing left to send', async () => {
+    const empty = (spoolEmptyAt: number | null) =>
+      api.history.saveLoad({
+        ...{ id: 'w1', at: clock.now(), running: 0, revision: '1', cpu: 0, memory: 0, clockSkewMs: 0 },
+        spoolEmptyAt,
+      });
+    const ended = { id: run, state: 'succeeded', worker: 'w1', endedAt: clock.now() } as const;
+    await api.said(run, 0, 'head', 0);
+    await api.ran({ ...ended, bytes: 100, droppedBytes: 90 });
+    const waits = async (from: number) => {
+      const asked = page(`?from=${from}&wait=20`);
+      await clock.until(asked);
+      return await asked;
+    };
+    // Empty before the record came: what it had to say of this run may have been written since.
+    await empty(clock.now());
+    assert.deepEqual(await waits(4), { text: '', from: 4, next: 4, done: false, droppedBytes: 0 });
+    const follows = page('?from=4&wait=20');
+    await clock.advance(3_000);
+    await empty(clock.now());
+    await clock.until(follows);
+    assert.deepEqual(await follows, { text: '', from: 4, next: 100, done: true, droppedBytes: 96 });
+  });
+
+  it('whose end was left out and counted waits for nothing', async () => {
+    await api.said(run, 0, 'head', 0);
+    await api.ran({ id: run, worker: 'w1', endedAt: clock.now(), bytes: 10, droppedBytes: 6 });
+    assert.deepEqual(await page(''), { text: 'head', from: 0, next: 4, done: false, droppedBytes: 0 });
+    assert.deepEqual(await page('?from=4'), { text: '', from: 4, next: 10, done: true, droppedBytes: 6 });
+  });
+
+  it('that is raw says whether its end is in it; so does the command line, with what to do', async () => {
+    const raw = async () => {
+      const { headers } = await api.request('GET', log(), { headers: { accept: 'text/plain' } });
+      return [headers.get('x-cronfleet-complete'), headers.get('x-cronfleet-dropped-bytes')];
+    };
+    const printed = async (...flags: string[]) => {
+      const asked = commandLine(api, 'logs', run, ...flags);
+      await clock.until(asked);
+      return await asked;
+    };
+    await api.ran({ id: run, state: 'running' });
+    assert.deepEqual(await raw(), ['false', '0']);
+    assert.match((await printed()).notes, /^it has not ended; cronfleet logs .* -f goes on/);
+    await api.said(run, 0, 'head', 0);
+    await api.ran({ id: run, worker: 'w1', endedAt: clock.now(), bytes: 100, droppedBytes: 90 });
+    assert.deepEqual(await raw(), ['false', '90']);
+    const short = await printed();
+    assert.equal(short.out, 'head');
+    assert.match(short.notes, /^\nthis is not all of its 100 bytes: the rest waits on w1 for the history/);
+    await api.said(run, 1, '123456', 94);
+    assert.deepEqual(await raw(), ['true', '90']);
+    const whole = await printed();
+    assert.deepEqual([whole.out, whole.notes], ['head123456', '']);
+    const followed = await printed('-f');
+    assert.deepEqual(
+      [followed.out, followed.notes],
+      ['head123456', '\n90 bytes of its output were not kept\n'],
+    );
+    await api.ran({ id: 'default~a~o9~1', state: 'lost' });
+    assert.match((await commandLine(api, 'logs', 'default~a~o9~1')).notes, /it was lost/);
+    await api.ran({ id: 'default~a~o8~1', state: 'skipped' });
+    assert.equal((await commandLine(api, 'logs', 'default~a~o8~1')).notes, '');
+  });
+
   it('never shows half a character, while its rest may come', async () => {
     const euro = new TextEncoder().encode('€');
     await api.ran({ id: run, state: 'running' });

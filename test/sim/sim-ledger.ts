@@ -79,5 +79,6 @@ export function simLedger(life: Life, history: SimHistory): Ledger {
     hasRoom: () => !host.diskFull,
     fullness: () => (host.diskFull ? 1 : 0),
     waiting: () => host.spool.length,
+    emptyAt: () => null,
   };
 }

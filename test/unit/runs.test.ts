@@ -23,6 +23,7 @@ it('a stop waits for no end whose kill ladder it has left as it stands', async (
         acked: async () => true,
         hasRoom: () => true,
         waiting: () => 0,
+        emptyAt: () => null,
       },
       runner: {
         async kill() {

@@ -54,7 +54,14 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     ...{ dir, clock, events, maxBytes, away: breaker.away, wrote: () => wake() },
     ...(io === undefined ? {} : { io }),
   });
+  let emptyAt: number | null = null;
   const waits = () => spool.records.pending() + spool.output.pending() > 0;
+
+  /** Under load something waits at almost any moment that one looks: so it is looked at each time that something was taken. */
+  function lookWhetherEmpty(): number | null {
+    if (!waits()) emptyAt = clock.now();
+    return emptyAt;
+  }
 
   function succeeded(): void {
     breaker.succeeded();
@@ -128,6 +135,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     if (calm) await shipOutput();
     await shipRecords();
     if (!calm && spool.records.pending() <= manyRecords) await shipOutput();
+    lookWhetherEmpty();
   }
 
   /** Until something was written, `stop`, or it is time to look at the disk. */
@@ -144,6 +152,7 @@ export function createLedger(options: LedgerOptions): SpoolingLedger {
     hasRoom: spool.hasRoom,
     fullness: spool.fullness,
     waiting: spool.waiting,
+    emptyAt: lookWhetherEmpty,
     figures: () => ({
       ...{ bytes: spool.used(), limitBytes: maxBytes },
       ...{ records: spool.records.pending(), pieces: spool.output.pending() },
