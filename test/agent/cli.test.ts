@@ -74,6 +74,13 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     );
   });
 
+  it('says of a line in what it differs from cron at a change of clocks', async () => {
+    const asked = ['import', '--dry-run', '--timezone', 'Europe/Berlin', '-'];
+    const { out } = await cli(asked, { input: '30 2 * * * true a\n0,30 2 * * * true b\n' });
+    assert.deepEqual(out.match(/not quite as cron.*?:\d/g), ['not quite as cron  -:2']);
+    assert.match(out, /-:2: on 20\d\d-03-\d\d clocks go forward .* cron would run it 2 times/);
+  });
+
   it('says of an empty table that it is one', async () => {
     const { code, err } = await cli(['import', '-'], { input: '# nothing\n' });
     assert.equal(code, 0);

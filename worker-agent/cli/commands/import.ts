@@ -1,3 +1,4 @@
+import { clockChangeOf } from '#core/crontab/clock-change.ts';
 import { type Crontab, type CrontabOptions, parseCrontab, type Refused } from '#core/crontab/parse.ts';
 import { namePattern } from '#core/model/ids.ts';
 import type { JobInput } from '#core/model/job.ts';
@@ -47,8 +48,12 @@ export const importCommand: Command = {
     ).catch((error: unknown) => {
       throw error instanceof Refusal ? placed(error, taken) : error;
     });
-    if (has('json')) terminal.line(JSON.stringify({ changes, refused: left }, null, 2));
-    else report(context, taken, left, changes);
+    const remarks = taken.flatMap(({ job, place }) => {
+      const text = clockChangeOf(job, context.now());
+      return text === null ? [] : [{ place, text }];
+    });
+    if (has('json')) terminal.line(JSON.stringify({ changes, refused: left, remarks }, null, 2));
+    else report(context, taken, left, changes, remarks);
     return taken.length === 0 && left.length > 0 ? 1 : 0;
   },
 };
@@ -113,6 +118,7 @@ function report(
   taken: readonly Taken[],
   left: readonly Left[],
   changes: readonly Change[],
+  remarks: readonly { place: string; text: string }[],
 ): void {
   const { terminal, has } = context;
   const actions = new Map(changes.map(({ group, name, action }) => [`${group}/${name}`, action]));
@@ -144,6 +150,8 @@ function report(
     terminal.line(`${terminal.paint('yellow', 'not taken over')}  ${file}:${line}: ${plain(reason)}`);
     terminal.line(`    ${plain(shorten(text, 200))}`);
   }
+  for (const { place, text } of remarks)
+    terminal.line(`${terminal.paint('yellow', 'not quite as cron')}  ${place}: ${text}`);
   const count = (action: Change['action']) => changes.filter((one) => one.action === action).length;
   const dry = has('dry-run') ? ' (--dry-run: nothing was done)' : '';
   terminal.line(
