@@ -154,7 +154,10 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
               type="button"
               class="btn btn-sm btn-outline-secondary"
               onClick={() =>
-                download(`${path}/log`, `${run}.log`).then((whole) => whole || setFault(short(data)), setFault)
+                download(`${path}/log`, `${run}.log`).then(
+                  (whole) => whole || setFault(short(data)),
+                  setFault,
+                )
               }
             >
               Download
