@@ -57,7 +57,13 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
         }}
       />
     );
-  if (view === undefined) return <Coming error={error} />;
+  if (view === undefined)
+    return (
+      <>
+        <h1 class="h3">{jobTitle(group, name)}</h1>
+        <Coming error={error} />
+      </>
+    );
   const { job, paused, next, running } = view;
   // An attempt that waits has no record in the list of runs yet.
   const listed = new Set(runs.items?.map(({ id }) => id));
@@ -87,7 +93,11 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
               <button
                 type="button"
                 class="btn btn-outline-secondary"
-                onClick={act('POST', '/pause', () => void refetch(), {})}
+                onClick={() => {
+                  const reason = prompt('Why is it paused? Others will see it; it may be left out.', '');
+                  if (reason !== null)
+                    void act('POST', '/pause', () => void refetch(), reason === '' ? {} : { reason })();
+                }}
               >
                 Pause
               </button>

@@ -39,8 +39,14 @@ export function Overview({ call, go }: Asking) {
   });
   const next = useQuery({
     queryKey: ['forecast'],
-    queryFn: () => call<Forecast>('GET', `/forecast?to=${new Date(Date.now() + hourMs).toISOString()}`),
-    refetchInterval: 10_000,
+    queryFn: async () => {
+      const began = Date.now();
+      const to = new Date(began + hourMs).toISOString();
+      const { first } = await call<Forecast>('GET', `/forecast?to=${to}`);
+      return { first, tookMs: Date.now() - began };
+    },
+    // Every job is looked at for it: where there are many, it is asked for less often.
+    refetchInterval: ({ state }) => Math.max(10_000, 30 * (state.data?.tookMs ?? 0)),
   });
   const pages = failed.data ?? [];
   const byJob = Map.groupBy(

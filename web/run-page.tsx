@@ -4,7 +4,19 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { type JobView, type LogPart, Problem, type Run } from './api.ts';
 import { emptyLog, grown, type Log } from './log-place.ts';
-import { Coming, Fault, jobTitle, Link, may, Runbook, type Shared, State, Time, useTitle } from './parts.tsx';
+import {
+  Coming,
+  Fault,
+  jobTitle,
+  Link,
+  may,
+  Runbook,
+  type Shared,
+  State,
+  Time,
+  Until,
+  useTitle,
+} from './parts.tsx';
 
 /** Of what stands before a line that one has come for this much is shown, in bytes. */
 const beforeBytes = 16_384;
@@ -81,8 +93,16 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
     mark.scrollIntoView({ block: 'nearest' });
   }, [log.line, shown]);
 
-  if (data === undefined) return <Coming error={error} />;
-  const kill = () => call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
+  if (data === undefined)
+    return (
+      <>
+        <h1 class="h4">{run}</h1>
+        <Coming error={error} />
+      </>
+    );
+  const kill = () =>
+    confirm('Kill this run, with all that it has started?') &&
+    void call('POST', `${path}/kill`, { body: {} }).then(() => refetch(), setFault);
   return (
     <>
       <div class="d-flex flex-wrap gap-2 mb-3 align-items-center">
@@ -123,7 +143,13 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
         </dd>
         <dt class="col-sm-2">Ended</dt>
         <dd class="col-sm-10">
-          <Time at={data.endedAt} />
+          {data.endedAt === null && data.startedAt !== null ? (
+            <>
+              it has run <Until at={data.startedAt} say="for" />
+            </>
+          ) : (
+            <Time at={data.endedAt} />
+          )}
           {data.exitCode === null ? '' : `, exit status ${data.exitCode}`}
           {data.signal === null ? '' : `, signal ${data.signal}`}
         </dd>

@@ -47,6 +47,8 @@ const pages: Record<string, { path: string; until: string; more?: (page: Page) =
     until: 'job.update',
     more: (page) => page.locator('summary').first().click(),
   },
+  'a job that is not there': { path: '/jobs/default/none', until: 'there is no job' },
+  'a run that is not there': { path: '/runs/a~b~c~1', until: 'there is no run' },
   'no page': { path: '/nowhere', until: 'no such page' },
 };
 

@@ -143,8 +143,13 @@ describe('the site in a real browser', leftOut, () => {
 
   it('pauses, resumes and deletes', async () => {
     await make('daily', 'true', '0 4 * * *');
+    const paused = async () => (await up.ask('GET', '/jobs/default/daily')) as { paused: object | null };
+    await page.evaluate('window.prompt = () => null');
     await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText(/Paused by/).waitFor();
+    assert.equal((await paused()).paused, null, 'who thinks better of it has paused nothing');
+    await page.evaluate("window.prompt = () => 'a new disk'");
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText(/Paused by local: a new disk/).waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await page.getByRole('button', { name: 'Pause' }).waitFor();
     await page.getByRole('button', { name: 'Delete' }).click();
