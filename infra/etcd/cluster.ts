@@ -52,6 +52,9 @@ export interface ClusterOptions {
 /** Fast failover, for tests: a new leader half a second after the old one's death instead of more than a second. */
 const timing = ['--heartbeat-interval=50', '--election-timeout=500'];
 
+/** Far above what a start or an election takes on a machine that has much else to do. */
+const readyMs = 60_000;
+
 /** Ready clusters of one or three members on free loopback ports, with a temporary folder of their own. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), 'cronfleet-etcd-'));
@@ -84,10 +87,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     members,
     programs: options.programs,
     async leader() {
-      for (;;) {
+      const late = performance.now() + readyMs;
+      while (performance.now() < late) {
         for (const member of members) if (await isLeader(member)) return member;
         await sleep(20);
       }
+      throw new Error(`none of ${members.map(({ name }) => name)} has become the leader`);
     },
     async stop() {
       await Promise.all(members.map((member) => member.kill()));
@@ -128,7 +133,7 @@ function memberOf(it: {
     child = one;
   };
   const answers = async (url: string, well: (text: string) => boolean) => {
-    const until = performance.now() + 30_000;
+    const until = performance.now() + readyMs;
     while (!(await fetchText(url).then(well, () => false))) {
       if (child === null || child.exitCode !== null || performance.now() > until)
         throw new Error(

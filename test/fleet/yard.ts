@@ -14,6 +14,7 @@ import { openHistory, openKv } from '#core/stores/open.ts';
 import { type Cluster, startCluster } from '#infra/etcd/cluster.ts';
 import { findEtcd } from '#infra/etcd/programs.ts';
 import { Child } from '#infra/fleet/child.ts';
+import { freePorts } from '#infra/free-ports.ts';
 import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
 import { isCi } from '#test/effort.ts';
 import { type Proxy as Line, startProxy } from '#test/etcd/proxy.ts';
@@ -72,7 +73,9 @@ export class Yard {
     try {
       const cluster = await startCluster({ programs, members });
       ends.push(() => cluster.stop());
-      const mongo = await startMongo({ folder: join(folder, 'history') });
+      // One that nobody is given while the server is down.
+      const [port = 0] = await freePorts(1);
+      const mongo = await startMongo({ folder: join(folder, 'history'), port });
       if ('missing' in mongo) throw new Error(mongo.missing);
       ends.push(() => mongo.stop('SIGKILL'));
       const clock = systemClock();

@@ -8,6 +8,7 @@ import type { Run } from '#core/model/run.ts';
 import type { LogChunk } from '#core/ports/history.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
+import { freePorts } from '#infra/free-ports.ts';
 import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
 import { chunk, run } from '#test/contract/history-suite.ts';
 import { effort } from '#test/effort.ts';
@@ -18,8 +19,8 @@ const perBatch = 40;
 /** A killing comes when this many batches, more or less, have been acknowledged since the last. */
 const batchesBetween = 12;
 
-async function start(folder: string, port?: number): Promise<MongoServer> {
-  const server = await startMongo({ folder, ...(port === undefined ? {} : { port }) });
+async function start(folder: string, port: number): Promise<MongoServer> {
+  const server = await startMongo({ folder, port });
   if ('missing' in server) throw new Error(server.missing);
   return server;
 }
@@ -47,7 +48,9 @@ const sample = <T>(all: readonly T[]): T[] => all.filter((_, at) => at % 97 === 
 
 it('loses nothing that it acknowledged and doubles nothing, when its server is killed again and again', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'cronfleet-mongo-outage-'));
-  let server = await start(folder);
+  // One that nobody is given while the server is down.
+  const [port = 0] = await freePorts(1);
+  let server = await start(folder, port);
   let done = false;
   let over = false;
   t.after(async () => {
@@ -57,7 +60,6 @@ it('loses nothing that it acknowledged and doubles nothing, when its server is k
     await server.stop();
     rmSync(folder, { recursive: true });
   });
-  const { port } = server;
   const url = `${server.url}/outage?serverSelectionTimeoutMS=2000`;
   const history = mongoHistory({ url, clock: systemClock() });
   let failures = 0;
