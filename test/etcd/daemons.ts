@@ -45,7 +45,12 @@ export class Daemons {
     child.stderr.on('data', (piece) => {
       ended.err += piece;
     });
-    [ended.code] = await once(child, 'close');
+    try {
+      [ended.code] = await within(`${args.join(' ')} to end`, once(child, 'close'), () => ended);
+    } finally {
+      // One that goes on where it should not.
+      child.kill('SIGKILL');
+    }
     return ended;
   }
 

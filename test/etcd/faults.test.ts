@@ -6,7 +6,7 @@ import { systemIds } from '#core/ports/system-ids.ts';
 import { openKv } from '#core/stores/open.ts';
 import { absent, put } from '#test/contract/kv-suite.ts';
 import { effort } from '#test/effort.ts';
-import { within } from '#test/until.ts';
+import { until, within } from '#test/until.ts';
 import { clusterForFile, connect, describeEach, lineTo } from './servers.ts';
 import { viewOf } from './view.ts';
 
@@ -14,14 +14,18 @@ const write = (kv: Kv, key: string, value = 'v') => kv.txn({ compare: [], then: 
 
 /** As the batcher of cluster/ does it: again, as long as the outcome is not known or it surely was not done. */
 async function persistently(work: () => Promise<TxnResult>): Promise<{ answer: TxnResult; doubts: number }> {
-  for (let doubts = 0; ; )
-    try {
-      return { answer: await work(), doubts };
-    } catch (error) {
-      if (!(error instanceof KvError) || !['unknown', 'unavailable'].includes(error.code)) throw error;
-      if (error.code === 'unknown') doubts++;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  let doubts = 0;
+  const answer = await until(
+    'a request to be taken',
+    () =>
+      work().catch((error) => {
+        if (!(error instanceof KvError) || !['unknown', 'unavailable'].includes(error.code)) throw error;
+        if (error.code === 'unknown') doubts++;
+        return error;
+      }),
+    (outcome) => !(outcome instanceof KvError),
+  );
+  return { answer: answer as TxnResult, doubts };
 }
 
 await describeEach('Kv when things fail, on', async (programs) => {

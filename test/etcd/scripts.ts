@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Cluster } from '#infra/etcd/cluster.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
+import { within } from '#test/until.ts';
 
 /** Runs a program to its end; throws with what it said where that is not 0. */
 export async function run(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
@@ -12,10 +13,13 @@ export async function run(command: readonly string[], env: Record<string, string
     stream.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-  const code = await new Promise<number | null>((resolve, reject) => {
+  const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', resolve);
   });
+  const code = await within(`${command.join(' ')} to end`, ended, () => said).finally(() =>
+    child.kill('SIGKILL'),
+  );
   if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${said}`);
   return said;
 }

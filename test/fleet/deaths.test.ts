@@ -63,7 +63,10 @@ const named: readonly (string | [step: string, nth: number])[] = [
   ]),
 ];
 
-it('an agent that is killed at each of its steps in turn loses no instant, record or byte, and does nothing twice', async () => {
+it('an agent that is killed at each of its steps in turn loses no instant, record or byte, and does nothing twice', {
+  // So many lives, one after the other, each with an end of its own: on a busy machine they take longer than a test may.
+  timeout: 900_000,
+}, async () => {
   const chance = new Chance(1);
   const yard = await Yard.open(1);
   const [stamps, outputs, data] = ['stamps', 'outputs', 'w'].map((name) => join(yard.folder, name)) as [

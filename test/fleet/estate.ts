@@ -162,7 +162,11 @@ export class Estate {
       stream.setEncoding('utf8').on('data', (piece: string) => {
         said.text += piece;
       });
-    [said.code] = await once(child, 'close');
+    try {
+      [said.code] = await within(`${text.trim()} on ${host.name}`, once(child, 'close'), () => said.text);
+    } finally {
+      child.kill('SIGKILL');
+    }
     return said;
   }
 

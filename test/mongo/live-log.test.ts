@@ -4,6 +4,7 @@ import { blankRun } from '#core/model/run.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
 import { makeApp } from '#test/api/make-app.ts';
+import { within } from '#test/until.ts';
 import { mongoForTests } from './server.ts';
 
 const server = await mongoForTests();
@@ -73,7 +74,10 @@ describe('A log on MongoDB that another process writes', () => {
       const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
       let seen = '';
       const until = async (wanted: string) => {
-        while (!seen.includes(wanted)) seen += (await reader.read()).value ?? assert.fail(seen);
+        const read = async () => {
+          while (!seen.includes(wanted)) seen += (await reader.read()).value ?? assert.fail(seen);
+        };
+        await within(wanted, read(), () => seen);
       };
       for (const n of [1, 2, 3]) {
         const began = performance.now();
