@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingHttpHeaders } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { within } from './until.ts';
 
 /** What somebody's server got, and who waits for it. */
 class Inbox<T> {
@@ -14,7 +15,11 @@ class Inbox<T> {
   }
 
   /** Resolves with the first that fits, now or when it comes. */
-  async first(fits: (one: T) => boolean): Promise<T> {
+  first(fits: (one: T) => boolean): Promise<T> {
+    return within(`what fits ${fits}`, this.#first(fits), () => this.all);
+  }
+
+  async #first(fits: (one: T) => boolean): Promise<T> {
     for (;;) {
       const found = this.all.find(fits);
       if (found !== undefined) return found;

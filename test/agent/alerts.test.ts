@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { mailSink, webhookReceiver } from '#test/receivers.ts';
+import { within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 const skip = process.platform === 'linux' ? false : 'agents run on Linux';
@@ -17,13 +18,15 @@ it('a job that breaks is told of by webhook and mail, once, and so is that it is
   const [hook, mails] = await Promise.all([webhookReceiver(), mailSink()]);
   const args = ['up', '--data', join(dir, 'data'), '--listen', '127.0.0.1:0', '--log-level', 'error'];
   const server = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const gone = once(server, 'exit');
   t.after(async () => {
     server.kill('SIGTERM');
-    await once(server, 'exit');
+    await gone;
     await Promise.all([hook.close(), mails.close()]);
     rmSync(dir, { recursive: true, force: true });
   });
-  const [line] = await once(server.stdout, 'data');
+  const said = Promise.race([once(server.stdout, 'data'), gone]);
+  const [line] = await within('up to say where it is', said, () => 'nothing');
   const [, url = '', token = ''] = /(http:\S+)\/#token=(\S+)/.exec(String(line)) ?? [];
   // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.
   async function ask(method: string, path: string, body?: object): Promise<any> {

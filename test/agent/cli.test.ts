@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { webhookReceiver } from '#test/receivers.ts';
+import { within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 const launcher = new URL('../../worker-agent/cli/cronfleet.mjs', import.meta.url).pathname;
@@ -50,10 +51,11 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
-    await new Promise((resolve, reject) => {
+    const said = new Promise((resolve, reject) => {
       server.stdout?.once('data', resolve);
       server.once('exit', (code) => reject(new Error(`up ended with ${code}`)));
     });
+    await within('up to say where it is', said, () => 'nothing');
   });
   after(async () => {
     const gone = new Promise((resolve) => server.once('exit', resolve));
@@ -138,7 +140,8 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const child = spawn(process.execPath, [main, 'run', 'long', '--follow'], { env: ours });
     // Listened to from the start: the run may be dead, and its follower gone, before the killing command has ended.
     const closed = new Promise((resolve) => child.once('close', resolve));
-    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const up = new Promise((resolve) => child.stdout.once('data', resolve));
+    await within('its first word', up, () => 'nothing');
     const [run] = JSON.parse((await cli(['show', 'long', '--json'])).out).running;
     assert.equal((await cli(['kill', run.id])).code, 0);
     assert.equal(await closed, 125);
@@ -252,8 +255,7 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     });
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
-    const asked = await cli(['ls', '--url', url]);
-    other.close();
+    const asked = await cli(['ls', '--url', url]).finally(() => other.close());
     assert.deepEqual([asked.code, seen], [3, []]);
     assert.match(asked.err, /no token is known/);
   });

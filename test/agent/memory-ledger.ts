@@ -1,5 +1,6 @@
 import type { Ledger } from '#agent/ledger.ts';
 import type { RunId } from '#core/model/ids.ts';
+import { within } from '#test/until.ts';
 
 /** The part of the ledger that takes output, keeping its promise: what comes again at an offset that is known counts once. */
 export class MemoryLedger implements Pick<Ledger, 'output'> {
@@ -28,6 +29,9 @@ export class MemoryLedger implements Pick<Ledger, 'output'> {
 
   /** Resolves when the run's output holds `wanted`. */
   async says(run: RunId, wanted: string): Promise<void> {
-    while (!this.text(run).includes(wanted)) await new Promise<void>((resolve) => this.#seen.push(resolve));
+    const said = async () => {
+      while (!this.text(run).includes(wanted)) await new Promise<void>((resolve) => this.#seen.push(resolve));
+    };
+    await within(`${run} to say ${JSON.stringify(wanted)}`, said(), () => this.text(run));
   }
 }

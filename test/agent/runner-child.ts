@@ -17,7 +17,7 @@ const steps: [name: string, take: () => Promise<unknown>][] = [
   ['claim', () => host.claim(plan)],
   ['asleep', async () => step === 'asleep' && (await letGoAsleep())],
   ['release', () => host.release(plan.gate)],
-  ['start', () => host.until(() => host.starts.has(plan.run))],
+  ['start', () => host.until('its start', () => host.starts.has(plan.run))],
   ['output', () => host.ledger.says(plan.run, 'one\n')],
   ['end', () => host.ended(plan.run)],
 ];

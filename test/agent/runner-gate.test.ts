@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { uptimeText, wrapperText } from '#agent/runner/wrapper.ts';
+import { until } from '#test/until.ts';
 import { isAlive, planOf, RunnerHost, tagged } from './runner-host.ts';
 
 let host: RunnerHost;
@@ -44,7 +45,7 @@ describe('runner: armed, claimed, released', () => {
     }
     const at = host.clock.boot();
     await host.release('burst');
-    await host.until(() => plans.some(({ run }) => host.ends.has(run)));
+    await host.until('the first end', () => plans.some(({ run }) => host.ends.has(run)));
     const tookMs = host.clock.boot() - at;
     const begun = plans.filter(({ run }) => host.starts.has(run)).length;
     assert.ok(begun === plans.length || tookMs >= 400, `${begun} of ${plans.length} after ${tookMs} ms`);
@@ -117,7 +118,7 @@ describe('runner: armed, claimed, released', () => {
 
   it('is too late to un-arm what has started', async () => {
     const run = await host.begin('runs', { command: 'sleep 300' });
-    await host.until(() => host.starts.has(run));
+    await host.until('its start', () => host.starts.has(run));
     assert.equal(await host.runner.disarm(run), false);
     assert.deepEqual([host.ends.has(run), tagged(run).length > 0], [false, true]);
     await host.runner.kill(run, { signal: 'KILL', graceMs: 0 });
@@ -183,19 +184,20 @@ describe('runner: armed, claimed, released', () => {
     assert.deepEqual(left, []);
   });
 
-  it('makes its pipes ahead, many at a time, and takes them away when it stops', async () => {
+  it('makes its pipes ahead, many at a time, and takes them away when it stops', async (t) => {
     const other = await new RunnerHost().adopt();
+    t.after(() => rmSync(other.dir, { recursive: true }));
     const gates = join(other.dir, 'gates');
     const waiting = () => readdirSync(gates).filter((name) => name.endsWith('.fifo')).length;
     for (let n = 0; n < 40; n += 1) assert.equal(await other.arm(planOf(`n${n}`, { command: 'true' })), null);
-    assert.ok(waiting() >= 8, `${waiting()} are ready`);
+    await until('eight to be ready', waiting, (count) => count >= 8);
     await other.runner.stop();
     assert.equal(waiting(), 0);
-    rmSync(other.dir, { recursive: true });
   });
 
-  it('ends what is armed when it stops, and starts none of it', async () => {
+  it('ends what is armed when it stops, and starts none of it', async (t) => {
     const stopped = await new RunnerHost().adopt();
+    t.after(() => rmSync(stopped.dir, { recursive: true }));
     const plan = planOf('armed-at-stop', { command: `: > ${stamp('armed-at-stop')}` });
     await stopped.arm(plan);
     await stopped.claim(plan);
@@ -204,7 +206,6 @@ describe('runner: armed, claimed, released', () => {
     await stopped.runner.disarm(plan.run);
     assert.equal(isAlive(wrapper), false);
     assert.equal(existsSync(stamp('armed-at-stop')), false);
-    rmSync(stopped.dir, { recursive: true });
   });
 });
 

@@ -10,6 +10,7 @@ import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event } from '#core/ports/events.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
+import { until, within } from '#test/until.ts';
 import { MemoryLedger } from './memory-ledger.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
@@ -24,6 +25,26 @@ export function planOf(name: string, { gate, ...job }: Given, more: Partial<RunP
     ...{ env: {}, order: null, by: null, losses: 0, covers: null, shard: null, gate: gate ?? run },
     ...more,
   };
+}
+
+/** Kills all of the run's processes at a blow. */
+export function shoot(run: RunId): void {
+  for (const pid of tagged(run))
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      // One of the command's short sleeps, which ended since it was seen.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+}
+
+/** Killed, they can do nothing any more; but a busy host may take a moment to let them go. */
+export async function goneAll(run: RunId): Promise<void> {
+  await until(
+    `every process of ${run} to be gone`,
+    () => tagged(run),
+    ({ length }) => length === 0,
+  );
 }
 
 /** The living processes that carry a run's tag. */
@@ -132,15 +153,19 @@ export class RunnerHost {
   }
 
   async ended(run: RunId): Promise<RunEnd> {
-    await this.until(() => this.ends.has(run));
+    await this.until(`the end of ${run}`, () => this.ends.has(run));
     const end = this.ends.get(run);
     if (end === undefined) throw new Error('unreachable');
     return end;
   }
 
-  /** Resolves when it is so; looks at every event of the runner. */
-  async until(so: () => boolean): Promise<void> {
-    while (!so()) await new Promise<void>((resolve) => this.#told.push(resolve));
+  /** Resolves when it is so; looks at every event of the runner. Where it never is, says for what it was waited. */
+  async until(what: string, so: () => boolean): Promise<void> {
+    const coming = async () => {
+      while (!so()) await new Promise<void>((resolve) => this.#told.push(resolve));
+    };
+    const { starts, ends, events } = this;
+    await within(what, coming(), () => ({ starts, ends, events: events.slice(-10) }));
   }
 
   /** Runs to the end; what it wrote, and how it ended. */

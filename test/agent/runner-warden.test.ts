@@ -5,7 +5,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { planOf, RunnerHost, readProc, tagged } from './runner-host.ts';
+import { until } from '#test/until.ts';
+import { goneAll, planOf, RunnerHost, readProc, shoot, tagged } from './runner-host.ts';
 
 const deaf = "trap '' TERM; echo up $$; while :; do sleep 300; done";
 const polite = 'echo up $$; exec sleep 300';
@@ -17,7 +18,13 @@ function wardensOf(dir: string): number[] {
     .filter((pid) => pid > 0 && readProc(`/proc/${pid}/cmdline`).endsWith(`\0warden\0${dir}\0`));
 }
 
-const turn = () => new Promise(setImmediate);
+const noWardens = (dir: string) =>
+  until(
+    'every warden to be gone',
+    () => wardensOf(dir),
+    ({ length }) => length === 0,
+  );
+const [ofWard, ofFree] = ['default~ward~oward~1', 'default~free~ofree~1'] as const;
 
 describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'agents run on Linux' }, () => {
   let dir: string;
@@ -33,7 +40,9 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
   });
   afterEach(async () => {
     for (const host of hosts) await host.close();
-    while (wardensOf(dir).length > 0) await turn();
+    // What no agent took up, where a test did not come that far.
+    for (const run of [ofWard, ofFree]) shoot(run);
+    await noWardens(dir);
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -73,10 +82,11 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
     const [shot = 0] = wardensOf(dir);
     process.kill(shot, 'SIGKILL');
     // Until its end has been told to its parent, a renewal finds it there.
-    while (wardensOf(dir).length === 0 || wardensOf(dir).includes(shot)) {
+    const renewed = () => {
       host.runner.lease(host.clock.boot() + 60_000);
-      await turn();
-    }
+      return wardensOf(dir);
+    };
+    await until('another warden', renewed, (pids) => pids.length > 0 && !pids.includes(shot));
     host.runner.lease(host.clock.boot());
     assert.equal((await host.ended(ward)).how, 'cut_off');
   });
@@ -90,7 +100,7 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
     await host.claim(armed);
     host.runner.lease(0);
     await host.ended(ward);
-    while (wardensOf(dir).length > 0) await turn();
+    await noWardens(dir);
     await host.release(armed.gate);
     assert.equal((await host.ended(armed.run)).how, 'not_started');
     host.runner.lease(host.clock.boot() + 60_000);
@@ -119,11 +129,13 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
       await Promise.race([once(child.stdout, 'data'), gone]);
       child.kill('SIGKILL');
       await gone;
-      const [ward, free] = ['default~ward~oward~1', 'default~free~ofree~1'];
-      if (!adopted) while (tagged(ward).length > 0 || wardensOf(dir).length > 0) await turn();
+      if (!adopted) {
+        await goneAll(ofWard);
+        await noWardens(dir);
+      }
       const host = await make();
-      assert.notDeepEqual(tagged(free), []);
-      const found = host.found.find(({ plan }) => plan.run === ward);
+      assert.notDeepEqual(tagged(ofFree), []);
+      const found = host.found.find(({ plan }) => plan.run === ofWard);
       if (!adopted) {
         assert.deepEqual([found?.phase, found?.end?.how], ['ended', 'cut_off']);
         return;
@@ -131,9 +143,13 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
       assert.equal(found?.phase, 'running');
       host.runner.lease(host.clock.boot() + 60_000);
       // The warden of the life before is relieved by ours.
-      while (wardensOf(dir).length !== 1) await turn();
+      await until(
+        'one warden',
+        () => wardensOf(dir),
+        ({ length }) => length === 1,
+      );
       host.runner.lease(0);
-      assert.equal((await host.ended(ward)).how, 'cut_off');
-      assert.notDeepEqual(tagged(free), []);
+      assert.equal((await host.ended(ofWard)).how, 'cut_off');
+      assert.notDeepEqual(tagged(ofFree), []);
     });
 });

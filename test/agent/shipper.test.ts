@@ -12,6 +12,7 @@ import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event, EventOf } from '#core/ports/events.ts';
 import { HistoryError } from '#core/ports/history.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { within } from '#test/until.ts';
 import { MemoryHistory } from './memory-history.ts';
 
 let dir = '';
@@ -43,13 +44,16 @@ function start(using: Clock = clock) {
 }
 
 function seen<T extends Event['type']>(type: T): Promise<EventOf<T>> {
-  return new Promise((resolve) => {
+  const told: Event['type'][] = [];
+  const coming = new Promise<EventOf<T>>((resolve) => {
     const off = bus.on((event) => {
+      told.push(event.type);
       if (event.type !== type) return;
       off();
       resolve(event as EventOf<T>);
     });
   });
+  return within(type, coming, () => told);
 }
 
 const record = (n: number | string, more: Partial<Run> = {}): Run =>

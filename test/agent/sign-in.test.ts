@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startProvider } from '#test/real-provider.ts';
+import { within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
 
@@ -59,8 +60,12 @@ describe('a provider that is not as the settings say', () => {
         if (log.includes('provider.finding')) resolve();
       }),
     );
-    await new Promise((resolve) => up.stdout?.once('data', resolve));
-    await told;
+    const linked = new Promise((resolve) => up.stdout?.once('data', resolve));
+    const ended = new Promise((_, reject) =>
+      up.once('exit', (code) => reject(new Error(`up ended with ${code}: ${log}`))),
+    );
+    const ready = Promise.race([Promise.all([linked, told]), ended]);
+    await within('up to say where it is and what it found', ready, () => log);
   });
   after(async () => {
     const gone = new Promise((resolve) => up.once('exit', resolve));
@@ -101,8 +106,8 @@ describe('a provider that is not as the settings say', () => {
 
   it('is well where it is', async () => {
     const provider = await startProvider({ redirectUri: 'https://cron.example.com/sign-in', groups: {} });
-    const { text } = await cli(['doctor', '--json'], { ...env, CRONFLEET_OIDC_ISSUER: provider.issuer });
-    await provider.stop();
+    const asked = cli(['doctor', '--json'], { ...env, CRONFLEET_OIDC_ISSUER: provider.issuer });
+    const { text } = await asked.finally(() => provider.stop());
     assert.match(text, /people can sign in by http:\/\/127\.0\.0\.1:\d+, as far as can be seen from here/);
   });
 });

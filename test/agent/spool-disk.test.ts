@@ -10,6 +10,7 @@ import { blankRun, type Run } from '#core/model/run.ts';
 import { eventBus } from '#core/ports/event-bus.ts';
 import type { Event } from '#core/ports/events.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { until } from '#test/until.ts';
 import { MemoryHistory } from './memory-history.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'a file system of its own needs root';
@@ -21,18 +22,15 @@ it('a real disk that fills up costs output first, counted, and no record; then n
 }, async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'cronfleet-disk-'));
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'tmpfs', dir]);
+  let running: Promise<void> | null = null;
+  const stop = new AbortController();
   t.after(async () => {
     stop.abort();
     await running;
     execFileSync('umount', [dir]);
     rmSync(dir, { recursive: true });
   });
-  const [history, bus, clock, stop] = [
-    new MemoryHistory(),
-    eventBus(),
-    new VirtualClock(),
-    new AbortController(),
-  ];
+  const [history, bus, clock] = [new MemoryHistory(), eventBus(), new VirtualClock()];
   const told: Event['type'][] = [];
   bus.on(({ type }) => told.push(type));
   history.away = new Error('away');
@@ -43,7 +41,7 @@ it('a real disk that fills up costs output first, counted, and no record; then n
     ids: { chance: () => 0 },
     events: bus,
   });
-  const running = ledger.run(stop.signal);
+  running = ledger.run(stop.signal);
   const record = (n: number, more: Partial<Run> = {}) =>
     blankRun({ id: `default~j~${n}~1`, group: 'default', name: 'j', state: 'succeeded', ...more });
 
@@ -79,11 +77,10 @@ it('a real disk that fills up costs output first, counted, and no record; then n
   await clock.advance(30_000);
   assert.equal(await ledger.acked(record(kept - 1).id, Number.POSITIVE_INFINITY), true);
   // What it held is forgotten, and the reserve is had back.
-  for (let looks = 0; !ledger.hasRoom(); looks += 1) {
-    assert.ok(looks < 100, 'what History has taken is kept on a full disk');
+  await until('what History has taken to leave a full disk', async () => {
     await clock.advance(1_000);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    return ledger.hasRoom();
+  });
   stop.abort();
   await running;
   assert.equal(history.runs.size, kept);

@@ -7,9 +7,11 @@ import { RunnerHost } from './runner-host.ts';
 
 const [dir = '', leaseMs = '', command = ''] = process.argv.slice(2);
 const host = await new RunnerHost({}, dir).adopt();
-host.runner.lease(host.clock.boot() + Number(leaseMs));
+// Long enough for both to be up: it counts from then on.
+host.runner.lease(host.clock.boot() + 600_000);
 const ward = await host.begin('ward', { command, onLeaseLoss: 'kill', killGrace: '200ms' });
 const free = await host.begin('free', { command });
 for (const run of [ward, free]) await host.ledger.says(run, 'up ');
+host.runner.lease(host.clock.boot() + Number(leaseMs));
 writeSync(1, 'there\n');
 setInterval(() => {}, 60_000);

@@ -13,7 +13,8 @@ import { switchedHistory } from './switched-history.ts';
 const hour = 3_600_000;
 const job = { command: 'x', schedule: '0 * * * *' };
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
-const nextHour = () => new Date(Math.ceil((Date.now() + 1) / hour) * hour).toISOString();
+/** An hour's beginning that is still to come when it is asked for, however long that takes. */
+const comingHour = () => new Date((Math.ceil(Date.now() / hour) + 1) * hour).toISOString();
 const channel = { type: 'slack', url: 'http://127.0.0.1:1/x' };
 
 /** What asks a route for a change: its path, and with what. `what`: how the audit calls it. */
@@ -42,7 +43,13 @@ const changes: Record<string, (api: Api) => Promise<Change> | Change> = {
     return { path: '/jobs/g/a/resume', body: {}, what: 'job.resume', before: true, after: false };
   },
   'POST /jobs/:group/:name/skip': () => ({
-    ...{ path: '/jobs/g/a/skip', body: { instant: nextHour() }, what: 'job.skip', before: true, after: true },
+    ...{
+      path: '/jobs/g/a/skip',
+      body: { instant: comingHour() },
+      what: 'job.skip',
+      before: true,
+      after: true,
+    },
   }),
   'POST /jobs/:group/:name/backfill': () => ({
     path: '/jobs/g/a/backfill',

@@ -93,7 +93,7 @@ async function release(): Promise<Burst & Armed> {
     await Promise.all(plans.map((plan) => host.claim(plan)));
     const began = Date.now();
     await host.release('burst');
-    await host.until(() => host.ends.size === count);
+    await host.until('all to end', () => host.ends.size === count);
     const seen = readStamps(stamps);
     if (seen.length !== count) throw new Error(`${seen.length} stamps of ${count} jobs`);
     const lastStartMs = (seen.at(-1) ?? 0) - began;
