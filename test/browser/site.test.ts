@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Page } from 'playwright-core';
 import { leftOut, startUp, type Up } from './up.ts';
@@ -39,11 +40,13 @@ describe('the site in a real browser', leftOut, () => {
   });
 
   it('makes a job, runs it, and shows its log as it grows', async () => {
-    await make('counter', 'for i in 1 2 3; do echo line $i; sleep 0.4; done');
+    const go = join(up.dir, 'go');
+    await make('counter', `echo line 1; until [ -e ${go} ]; do sleep 0.05; done; echo line 2; echo line 3`);
     await page.getByRole('button', { name: 'Run now' }).click();
     const log = page.getByRole('log');
     await log.getByText('line 1').waitFor();
     assert.equal((await log.textContent())?.includes('line 3'), false, 'the log is seen before it is whole');
+    writeFileSync(go, '');
     await log.getByText('line 3').waitFor();
     await page.getByText('succeeded').waitFor();
   });

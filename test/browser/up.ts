@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { within } from '#test/until.ts';
 import { findChromium } from './chromium.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
@@ -15,6 +16,8 @@ export const leftOut = { skip: missing ?? false };
 /** `cronfleet up` on a folder of its own, and a browser signed in by the link that it prints. */
 export interface Up {
   page: Page;
+  /** Its data is in there; for what a test needs besides. */
+  dir: string;
   /** Where it listens. */
   base: string;
   /** What the browser had to complain about, of its console and of scripts. */
@@ -40,7 +43,8 @@ export async function startUp(): Promise<Up> {
     rmSync(dir, { recursive: true });
   }
   try {
-    const link = /http:\S+/.exec(await firstLine(server))?.[0] ?? '';
+    const said = within('up to say where it is', firstLine(server), () => 'nothing');
+    const link = /http:\S+/.exec(await said)?.[0] ?? '';
     const [base = '', token = ''] = link.split('/#token=');
     browser = await chromium.launch({ executablePath: found.path, args: found.args });
     const page = await browser.newPage();
@@ -58,7 +62,7 @@ export async function startUp(): Promise<Up> {
       if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
       return await answer.json();
     }
-    return { page, base, complaints, ask, close };
+    return { page, dir, base, complaints, ask, close };
   } catch (error) {
     await close();
     throw error;

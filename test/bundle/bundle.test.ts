@@ -67,7 +67,7 @@ describe('what ships, alone in an empty folder', () => {
     }
   });
 
-  test('keeps its history in MongoDB, by the driver that is in the file', { timeout: 60_000 }, async () => {
+  test('keeps its history in MongoDB, by the driver that is in the file', { timeout: 120_000 }, async () => {
     const server = await startMongo({ folder: join(folder, 'mongo') });
     assert.ok(!('missing' in server), 'missing' in server ? server.missing : '');
     const up = spawn(
@@ -97,13 +97,14 @@ describe('what ships, alone in an empty folder', () => {
       assert.deepEqual(await answer.json(), { items: [], next: null });
     } finally {
       up.kill('SIGTERM');
+      await ended;
+      await server.stop();
     }
     assert.equal(await ended, 0, said);
-    await server.stop();
   });
 
   test('starts one machine, answers, tells what comes next and stops on TERM', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const data = join(folder, 'data');
     const up = spawn(process.execPath, [program, 'up', '--data', data, '--listen', '127.0.0.1:0'], {

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '#test/until.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a test says by its assertions what an answer holds.
 type Answer = any;
@@ -32,12 +32,13 @@ export class Fleet {
     await this.ask('PUT', `/jobs/default/${name}`, job);
     const { run } = await this.ask('POST', `/jobs/default/${name}/run`, {});
     let text = '';
-    for (let from = 0; !text.includes(wanted); ) {
+    let from = 0;
+    const read = async () => {
       const response = await fetch(`${this.url}/api/v1/runs/${run}/log?from=${from}&wait=20`, {
         headers: { authorization: `Bearer ${this.token}` },
       });
       // Not taken yet.
-      if (response.status === 404) continue;
+      if (response.status === 404) return text;
       const part: Answer = await response.json();
       text += part.text;
       from = part.next;
@@ -45,26 +46,22 @@ export class Fleet {
         throw new Error(
           `${run} ended without saying ${wanted}: ${text}${JSON.stringify(await this.ask('GET', `/runs/${run}`))}`,
         );
-    }
+      return text;
+    };
+    await until(`${run} to say ${wanted}`, read, (said) => said.includes(wanted));
     return run;
   }
 
   /** The run when it has ended, and all that it said. */
   async ended(run: string): Promise<{ record: Answer; text: string }> {
-    for (;;) {
-      const part = await this.ask('GET', `/runs/${run}/log?from=0`);
-      if (part.done) return { record: await this.ask('GET', `/runs/${run}`), text: part.text };
-      await sleep(50);
-    }
+    const read = () => this.ask('GET', `/runs/${run}/log?from=0`);
+    const { text } = await until(`the end of ${run}`, read, ({ done }) => done);
+    return { record: await this.ask('GET', `/runs/${run}`), text };
   }
 
   /** The worker with this id, once it is what `well` says. */
   async worker(id: string, well: (worker: Answer) => boolean): Promise<Answer> {
-    for (;;) {
-      const { items } = await this.ask('GET', '/workers');
-      const found = items.find((one: Answer) => one.id === id);
-      if (found !== undefined && well(found)) return found;
-      await sleep(50);
-    }
+    const read = async () => (await this.ask('GET', '/workers')).items.find((one: Answer) => one.id === id);
+    return await until(`worker ${id}`, read, (found) => found !== undefined && well(found));
   }
 }

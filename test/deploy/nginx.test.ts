@@ -12,6 +12,7 @@ import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { type Daemon, Daemons } from '#test/etcd/daemons.ts';
 import { clusterForFile, etcds } from '#test/etcd/servers.ts';
 import { mongoForTests } from '#test/mongo/server.ts';
+import { until } from '#test/until.ts';
 import { type Nginx, startNginx } from './nginx.ts';
 
 const [programs] = await etcds();
@@ -21,7 +22,7 @@ const mongo = await mongoForTests();
 const folder = mkdtempSync(join(tmpdir(), 'nginx-'));
 after(() => rmSync(folder, { recursive: true }));
 
-describe('several masters behind nginx', { timeout: 240_000 }, () => {
+describe('several masters behind nginx', { timeout: 600_000 }, () => {
   const fleet = new Daemons(folder, endpoints, mongo.database().url);
   const masters: (Daemon & { url: string })[] = [];
   let nginx: Nginx;
@@ -43,8 +44,8 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
       join(folder, 'one'),
       [addressOf(0), addressOf(1)],
       [
-        // A master that hangs is given up sooner than in earnest.
-        ['proxy_read_timeout 30s;', 'proxy_read_timeout 2s;'],
+        // A master that hangs is given up sooner than in earnest, and one that answers on a loaded host is not.
+        ['proxy_read_timeout 30s;', 'proxy_read_timeout 10s;'],
       ],
     );
   });
@@ -131,7 +132,7 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
   }
   const open = (file: string) => writeFileSync(join(folder, file), '');
 
-  it('send events on as they come', { timeout: 60_000 }, async () => {
+  it('send events on as they come', { timeout: 120_000 }, async () => {
     const run = await begin('events', 'second');
     const asking = request({
       ...{ host: '127.0.0.1', port: nginx.port, ca: nginx.certificate, path: `/api/v1/runs/${run}/log` },
@@ -151,16 +152,19 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
     assert.match(text, /^event: done$/m);
   });
 
-  it('hold a long poll until there is more', { timeout: 60_000 }, async () => {
+  it('hold a long poll until there is more', { timeout: 120_000 }, async () => {
     const run = await begin('poll', 'more');
     const read = async (from: number, wait: number) =>
       JSON.parse((await ask('GET', `/api/v1/runs/${run}/log?from=${from}&wait=${wait}`)).text);
-    let first = await read(0, 20);
-    while (first.text !== 'one\n') first = await read(0, 20);
+    const first = await until(
+      'its first line',
+      () => read(0, 20),
+      ({ text }) => text === 'one\n',
+    );
     // Longer than nginx waits for any other answer.
     const began = performance.now();
-    const empty = await read(first.next, 4);
-    assert.ok(performance.now() - began > 3_900);
+    const empty = await read(first.next, 12);
+    assert.ok(performance.now() - began > 11_900);
     assert.deepEqual([empty.text, empty.done], ['', false]);
     const waiting = read(first.next, 29);
     open('more');
@@ -216,12 +220,15 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
   const everyoneAnswers = async () => {
     for (const address of [addressOf(0), addressOf(1)]) {
       const before = nginx.asked().length;
-      while (!nginx.asked().slice(before).includes(address)) await ask('GET', '/api/v1/jobs');
+      await until(`an answer of ${address}`, async () => {
+        await ask('GET', '/api/v1/jobs');
+        return nginx.asked().slice(before).includes(address);
+      });
     }
   };
 
   it('lose no request that may be repeated when one is killed, stopped, hangs, or comes back', {
-    timeout: 180_000,
+    timeout: 300_000,
   }, async () => {
     await ask('PUT', '/api/v1/jobs/default/load', {}, { command: 'true', overlap: 'allow', retention: '1d' });
     const busy = load(12, 'kill');
@@ -236,8 +243,15 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
     await masters[1]?.end('SIGTERM');
     await busy.more(60);
     await bring(1);
+    const before = nginx.asked().length;
     masters[0]?.child.kill('SIGSTOP');
-    await busy.more(120);
+    const givenUp = () =>
+      nginx
+        .asked()
+        .slice(before)
+        .filter((masters) => masters.includes(', '));
+    await until('what hangs to be asked of the next master', givenUp, ({ length }) => length > 0);
+    await busy.more(60);
     masters[0]?.child.kill('SIGCONT');
     await everyoneAnswers();
     await busy.more(60);
@@ -254,7 +268,7 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
     }
   });
 
-  it('would lose some without the next master: the load does tell', { timeout: 60_000 }, async () => {
+  it('would lose some without the next master: the load does tell', { timeout: 120_000 }, async () => {
     await nginx.stop();
     nginx = await startNginx(
       join(folder, 'two'),
@@ -274,7 +288,7 @@ describe('several masters behind nginx', { timeout: 240_000 }, () => {
   });
 });
 
-describe('nginx by itself', { timeout: 60_000 }, () => {
+describe('nginx by itself', { timeout: 240_000 }, () => {
   let nginx: Nginx;
   /** A master that answers, and one that takes a request and dies of it. */
   const seen: string[] = [];
@@ -312,11 +326,16 @@ describe('nginx by itself', { timeout: 60_000 }, () => {
 
   /** What became of a request whose turn it was at the dying master. */
   async function dies(method: string, path: string, headers: Record<string, string> = {}) {
-    for (;;) {
+    const asked = async () => {
       seen.length = 0;
       const { status, text } = await nginx.ask(method, path, headers, method === 'GET' ? undefined : '{}');
-      if (seen[0]?.startsWith('dying')) return { status, text, seen: [...seen] };
-    }
+      return { status, text, seen: [...seen] };
+    };
+    return await until(
+      'the turn of the dying master',
+      asked,
+      (answer) => answer.seen[0]?.startsWith('dying') === true,
+    );
   }
 
   it('repeats what may be repeated', async () => {
@@ -346,20 +365,22 @@ describe('nginx by itself', { timeout: 60_000 }, () => {
     }
   });
 
+  /** At once: one after the other, a slow host would be as slow as is allowed. */
+  const sixty = (path: string) => Promise.all(Array.from({ length: 60 }, () => nginx.ask('GET', path)));
+
   it('lets the largest cookie through, and nobody sign in without end', async () => {
     let answer = await nginx.ask('POST', '/api/v1/sign-in/renew', {}, '{}');
     while (answer.status === 502) answer = await nginx.ask('POST', '/api/v1/sign-in/renew', {}, '{}');
     assert.deepEqual([answer.status, String(answer.headers['set-cookie']).length], [200, 3_902]);
-    const tried = [];
-    for (let i = 0; i < 60; i += 1) tried.push(await nginx.ask('GET', '/api/v1/sign-in'));
+    const tried = await sixty('/api/v1/sign-in');
     assert.ok(tried.some(({ status }) => status === 429));
   });
 
   it('lets nobody try tokens without end: 429, in the words of the API', async () => {
-    const tried = [];
-    for (let i = 0; i < 60; i += 1) tried.push(await nginx.ask('GET', '/api/v1/me'));
+    const tried = await sixty('/api/v1/me');
     const refused = tried.filter(({ status }) => status === 429);
-    assert.ok(refused.length >= 30 && tried.slice(0, 20).every(({ status }) => status === 200));
+    const taken = tried.filter(({ status }) => status === 200);
+    assert.ok(refused.length >= 30 && taken.length >= 20, `${refused.length} refused, ${taken.length} taken`);
     const [one] = refused;
     assert.match(one?.headers['content-type'] ?? '', /^application\/problem\+json/);
     assert.equal(one?.headers['retry-after'], '10');

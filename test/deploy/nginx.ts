@@ -4,10 +4,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findNginx } from '#infra/deploy/find-nginx.ts';
 import { freePorts } from '#infra/free-ports.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
+import { until } from '#test/until.ts';
 
 export interface Answer {
   status: number;
@@ -112,10 +112,16 @@ ${conf}
     child.kill('SIGTERM');
     await gone;
   };
-  while (!(await answers(port))) {
+  const up = async () => {
     if (child.exitCode !== null)
       throw new Error(`nginx ended: ${readFileSync(join(folder, 'error.log'), 'utf8')}`);
-    await sleep(20);
+    return await answers(port);
+  };
+  try {
+    await until('nginx to answer', up);
+  } catch (error) {
+    await stop();
+    throw error;
   }
   return {
     ...{ port, httpPort, certificate, stop },

@@ -5,9 +5,9 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { clusterForFile, etcds } from '#test/etcd/servers.ts';
 import { mongoForTests } from '#test/mongo/server.ts';
+import { until } from '#test/until.ts';
 import { Fleet } from './fleet.ts';
 import { release } from './releases.ts';
 
@@ -125,7 +125,7 @@ describe('an installed agent that nobody manages', { timeout: 240_000 }, () => {
     );
     await end(agent, 'SIGTERM');
     open('alone');
-    while (!existsSync(join(folder, 'over'))) await sleep(20);
+    await until('its end', () => existsSync(join(folder, 'over')));
     await startAgent();
     const { record, text } = await fleet.ended(run);
     assert.deepEqual([record.state, record.exitCode, text], ['failed', 5, 'begun\nend\n']);
