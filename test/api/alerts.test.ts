@@ -13,6 +13,7 @@ import { deliverAlerts } from '#functions/alerts/deliver.ts';
 import { keepWatching, watchOnce } from '#functions/alerts/keep-watching.ts';
 import { mailSink, webhookReceiver } from '#test/receivers.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { commandLine } from './command-line.ts';
 import { type Api, makeApp } from './make-app.ts';
 
 const secret = 'a secret of some length';
@@ -589,8 +590,14 @@ describe('a channel that jobs name', () => {
     );
     for (let i = 1; i < 7; i += 1) await api.ask('DELETE', `/api/v1/jobs/default/j${i}`);
     assert.match((await take()).json.detail, /told of default\/j0, and nobody/);
+    const refused = await commandLine(api, 'channel', 'delete', 'hook');
+    assert.equal(refused.code, 1);
+    assert.match(refused.notes, /^cronfleet: channel: hook is told of default\/j0, and nobody/);
     await saved('j0', { notify: [] });
-    assert.equal((await take()).status, 200);
+    assert.deepEqual(await commandLine(api, 'channel', 'delete', 'hook'), {
+      ...{ code: 0, out: 'hook is deleted\n', notes: '' },
+    });
+    assert.equal((await take()).status, 404);
   });
 });
 

@@ -48,7 +48,7 @@ export const alertCommands: readonly Command[] = [
     },
   },
   {
-    ...{ name: 'channel', part: 'Fleet', words: 'ls | test NAME', count: [1, 2] },
+    ...{ name: 'channel', part: 'Fleet', words: 'ls | test NAME | delete NAME', count: [1, 2] },
     summary: 'Where alerts go; test sends a message and says what came of it',
     example: 'cronfleet channel test ops',
     flags: jsonFlag,
@@ -56,7 +56,8 @@ export const alertCommands: readonly Command[] = [
       const [what, name] = context.args;
       if (what === 'ls' && name === undefined) return listChannels(context);
       if (what === 'test' && name !== undefined) return testChannel(context, name);
-      throw new Usage(`${context.args.join(' ')}: expected ls, or test NAME`);
+      if (what === 'delete' && name !== undefined) return deleteChannel(context, name);
+      throw new Usage(`${context.args.join(' ')}: expected ls, test NAME, or delete NAME`);
     },
   },
 ];
@@ -86,4 +87,10 @@ async function testChannel(context: Context, name: string): Promise<number> {
   const { delivered, detail } = delivery;
   show<Delivery>(context, delivery, () => plain(`${name}: ${delivered ? '' : 'not '}delivered: ${detail}`));
   return delivered ? 0 : 1;
+}
+
+/** One that jobs name stays: the server's refusal names them. */
+async function deleteChannel(context: Context, name: string): Promise<number> {
+  const gone = await context.api().send('DELETE', `/channels/${encodeURIComponent(name)}`);
+  return show<Channel>(context, gone, () => `${name} is deleted`);
 }
