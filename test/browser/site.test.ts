@@ -61,6 +61,17 @@ describe('the site in a real browser', leftOut, () => {
     ]);
     assert.match(download.suggestedFilename(), /^default~counter~.*\.log$/);
     assert.equal(readFileSync(await download.path(), 'utf8'), 'line 1\nline 2\nline 3\n');
+    assert.equal(await page.getByRole('alert').count(), 0);
+    const asRaw = (url: URL) => url.pathname.endsWith('/log') && url.search === '';
+    await page.route(asRaw, (route) =>
+      route.fulfill({ contentType: 'text/plain', headers: { 'x-cronfleet-complete': 'false' }, body: 'li' }),
+    );
+    await page.getByRole('button', { name: 'Download' }).click();
+    await page
+      .getByRole('alert')
+      .getByText('the end of its output waits on its worker, or was lost')
+      .waitFor();
+    await page.unroute(asRaw);
   });
 
   it('tells on the first page what went wrong and why, what runs, what comes, and what is overdue', async () => {
