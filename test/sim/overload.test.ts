@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { deleteJob } from '#core/cluster/jobs.ts';
 import { Rig } from './rig.ts';
+import { epoch } from './world.ts';
 
 /** What the host arms a second. */
 const armMs = 20;
@@ -70,5 +71,19 @@ describe('an agent that is offered more runs than it can start', () => {
     const starts = startsIn(45, 60);
     assert.equal(sum(starts), few * 15);
     for (const times of starts.values()) for (const at of times) assert.ok(at % 1_000 < 100, String(at));
+  });
+
+  it('leaves to its deputy, who looks a quarter of a second later, what it can not start', async () => {
+    for (let n = 0; n < capable; n += 1)
+      await rig.save({ name: `j${n}`, schedule: '* * * * * *', command: 'sim 20-20 0', overlap: 'allow' });
+    const [busy, idle] = [rig.host(), rig.host()];
+    busy.armMs = armMs * 10;
+    for (const host of [busy, idle]) rig.agent(host, {}, false, { capacity: 1_000 });
+    await rig.until(10 + seconds);
+    const starts = startsIn(10, 10 + seconds);
+    assert.ok(sum(starts) >= 0.95 * capable * seconds, `${sum(starts)} starts`);
+    for (const { plan, start } of rig.stamps)
+      if (start >= 10_000) assert.ok(epoch + start - (plan.instant ?? 0) < 3_000, `${plan.run} at ${start}`);
+    assert.deepEqual(rig.violations('P1', 'P2', 'P4'), []);
   });
 });
