@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseInstantText, parseRunId } from '#core/model/ids.ts';
 import type { JobInput } from '#core/model/job.ts';
-import { percentile } from './bench.ts';
 import { cLoop } from './burst-yardsticks.ts';
 import type { Program } from './program.ts';
 import type { Stamper } from './stamp.ts';
@@ -37,11 +36,14 @@ export interface Load {
 }
 
 /** From the jobs' being saved to the first second that counts: by then what is not started in time has piled up. */
-const settleMs = 4_000;
-const seconds = 8;
+const settleMs = 3_000;
+const seconds = 5;
 const loopRuns = 300;
 /** Until what was under way has ended and its instants are decided. */
-const restMs = 3_000;
+const restMs = 2_000;
+/** How long is waited for the records of what did not run, and how often is looked. */
+const longestWaitMs = 60_000;
+const lookMs = 2_000;
 /** Before and after the load falls. */
 const fullMs = 5_000;
 const fallenMs = 10_000;
@@ -80,38 +82,42 @@ export async function offer(subject: Subject, stamper: Stamper, dir: string, rat
 export async function fall(subject: Subject, stamper: Stamper, high: number, low: number): Promise<number> {
   await subject.setJobs(jobsOf(stamper, high, everySecond));
   await sleep(fullMs);
-  await subject.setJobs(jobsOf(stamper, low, everySecond));
+  // The others stay, with nothing to do.
+  await subject.setJobs(
+    jobsOf(stamper, high, notNow).map((job, n) => (n < low ? { ...job, schedule: everySecond } : job)),
+  );
   const fell = Date.now();
   await sleep(fallenMs);
-  await subject.setJobs(jobsOf(stamper, low, notNow));
-  await sleep(restMs);
+  await subject.setJobs(jobsOf(stamper, high, notNow));
   const late = runStamps(stamper).filter(({ at, instant }) => at > fell && at - instant > lateMs);
   return Math.max(0, ...late.map(({ at }) => at - fell));
 }
 
-/** What became of the instants of a load: by the jobs' own stamps, and the records of what did not run. */
+/** What became of the instants of a load: by the jobs' own stamps, and by the records of what did not run. */
 export async function account(
   subject: Subject,
   stamper: Stamper,
   load: Load,
 ): Promise<Record<'twice' | 'missed' | 'unaccounted', number>> {
   const { rate, from, to } = load;
-  // A stretch that reaches into it may have begun before.
-  const records = Map.groupBy(await subject.notRun(from - 60_000, to), ({ name }) => name);
-  const starts = Map.groupBy(runStamps(stamper), ({ name, instant }) => `${name} ${instant}`);
-  const found = { twice: 0, missed: 0, unaccounted: 0 };
-  for (const { name } of jobsOf(stamper, rate, notNow))
-    for (let instant = from; instant < to; instant += 1_000) {
-      const times = starts.get(`${name} ${instant}`)?.length ?? 0;
-      const record = records.get(name)?.find((one) => one.from <= instant && one.to >= instant);
-      if (times > 1) found.twice += 1;
-      if (times === 0 && record?.state === 'missed') found.missed += 1;
-      if (times === 0 && record === undefined) found.unaccounted += 1;
-    }
-  return found;
+  const until = Date.now() + longestWaitMs;
+  for (;;) {
+    // A stretch that reaches into it may have begun before.
+    const records = Map.groupBy(await subject.notRun(from - 60_000, to), ({ name }) => name);
+    const starts = Map.groupBy(runStamps(stamper), ({ name, instant }) => `${name} ${instant}`);
+    const found = { twice: 0, missed: 0, unaccounted: 0 };
+    for (const { name } of jobsOf(stamper, rate, notNow))
+      for (let instant = from; instant < to; instant += 1_000) {
+        const times = starts.get(`${name} ${instant}`)?.length ?? 0;
+        const record = records.get(name)?.find((one) => one.from <= instant && one.to >= instant);
+        if (times > 1) found.twice += 1;
+        if (times === 0 && record?.state === 'missed') found.missed += 1;
+        if (times === 0 && record === undefined) found.unaccounted += 1;
+      }
+    if (found.unaccounted === 0 || Date.now() > until) return found;
+    await sleep(lookMs);
+  }
 }
-
-export const late = (load: Load, share: number) => `${percentile(load.late, share).toFixed(0)} ms`;
 
 function jobsOf(stamper: Stamper, count: number, schedule: string): JobInput[] {
   return Array.from({ length: count }, (_, n) => ({
