@@ -1,7 +1,7 @@
 /** What a wrapper takes at least to be armed, ms, on a small host that has nothing else to do. */
 const leastPerRunMs = 4;
-/** How much the last few say of the next: a single one that came at a bad moment says little. */
-const share = 0.2;
+/** How much each says of the next: a single one that came at a bad moment says little, ten together a fifth. */
+const share = 0.02;
 /** What is claimed and late is to start within this: a deputy looks no sooner. */
 const soonMs = 250;
 /** One armed by itself costs more than several together; and a request takes so many claims. */
@@ -19,7 +19,9 @@ export function createArmingPace(): ArmingPace {
   return {
     perRunMs: () => perRunMs,
     note(runs, tookMs) {
-      if (runs > 0) perRunMs = Math.max(leastPerRunMs, perRunMs + share * (tookMs / runs - perRunMs));
+      if (runs === 0) return;
+      const weight = 1 - (1 - share) ** runs;
+      perRunMs = Math.max(leastPerRunMs, perRunMs + weight * (tookMs / runs - perRunMs));
     },
   };
 }

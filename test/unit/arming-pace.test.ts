@@ -17,6 +17,8 @@ describe('how long arming takes', () => {
     const pace = createArmingPace();
     for (let n = 0; n < 50; n += 1) pace.note(10, 100);
     assert.ok(Math.abs(pace.perRunMs() - 10) < 0.1);
+    pace.note(1, 100);
+    assert.ok(pace.perRunMs() < 12);
     pace.note(8, 800);
     assert.ok(pace.perRunMs() < 30);
     for (let n = 0; n < 50; n += 1) pace.note(10, 200);
