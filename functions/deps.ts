@@ -2,6 +2,7 @@ import type { JobStore } from '#core/cluster/job-record.ts';
 import type { Layout } from '#core/cluster/keys.ts';
 import type { OidcSettings } from '#core/cluster/oidc-settings.ts';
 import type { Role } from '#core/cluster/records.ts';
+import { payOwed } from '#core/cluster/settle.ts';
 import { maxSkewMs } from '#core/decide/placement.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { StoreFinding } from '#core/model/store-finding.ts';
@@ -10,6 +11,7 @@ import type { Events } from '#core/ports/events.ts';
 import type { History } from '#core/ports/history.ts';
 import type { Ids } from '#core/ports/ids.ts';
 import type { Kv } from '#core/ports/kv.ts';
+import { inTime } from './in-time.ts';
 
 export interface SiteFile {
   body: Uint8Array<ArrayBuffer>;
@@ -65,11 +67,19 @@ export interface Caller {
 
 export type Env = { Variables: { caller: Caller; requestId: string } };
 
-export function storeOf({ kv, layout, clock, skewMs }: AppDeps): JobStore {
+export function storeOf({ kv, layout, history, clock, events, skewMs }: AppDeps): JobStore {
   return {
     kv,
     layout,
     now: () => clock.now(),
+    async owes(runs) {
+      try {
+        await inTime(clock, payOwed({ kv, layout, history }, runs));
+      } catch (error) {
+        // It stays where it is; nobody waits for that, and a keeper hands it on.
+        events.emit({ type: 'server.fault', where: 'history.owed', error });
+      }
+    },
     trustClock() {
       const skew = skewMs === undefined ? 0 : skewMs();
       if (skew === null || Math.abs(skew) > maxSkewMs)

@@ -2,10 +2,19 @@ import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
-import { decodeJob, type JobStore, recordOf, type StoredJob, same } from './job-record.ts';
+import {
+  decodeJob,
+  endsVersion,
+  type JobStore,
+  recordOf,
+  type StoredJob,
+  same,
+  settleDeleted,
+} from './job-record.ts';
 import { pageOfJobs, tries } from './jobs.ts';
 import { readMany } from './read-many.ts';
 import { encodeJob } from './records.ts';
+import { noLanes, nothingToSettle, readLanes, type Settlement } from './settle.ts';
 
 export interface Applied {
   id: JobId;
@@ -18,6 +27,8 @@ type Planned = Applied & { seen: StoredJob | null };
 
 /** At most so many changes are one transaction; of more, a repeat finishes what a fault cut off. */
 const changesAtOnce = 100;
+/** What the 128 operations of a path leave to a nested transaction beside the hundred around it, and the compare that all share. */
+const nestedMost = 25;
 /** A store takes 1.5 MiB in one request. */
 const charsAtOnce = 1_000_000;
 
@@ -89,47 +100,98 @@ async function write(
 ): Promise<boolean> {
   const jobs = prefixRange(store.layout.jobs);
   let seenAt = revision;
-  for (const slice of await slices(store, changes, revision, by)) {
-    // Nobody has touched any job since it was read: neither those that change nor those found unchanged, or not there.
-    const compare: Compare[] = [{ ...jobs, target: 'mod', op: '<', revision: after(seenAt) }];
-    const written = await store.kv.txn({ compare, then: slice.map(({ op }) => op) });
-    if (!written.succeeded) return false;
-    seenAt = written.revision;
-    for (const { change } of slice) {
-      const { seen: _, ...applied } = change;
-      done.set(change.id, applied);
+  for (let from = 0; from < changes.length; from += changesAtOnce) {
+    const writes = await writesOf(store, changes.slice(from, from + changesAtOnce), revision, by);
+    for (const slice of slices(writes)) {
+      // Nobody has touched any job since it was read: neither those that change nor those found unchanged, or not there.
+      const compare: Compare[] = [
+        { ...jobs, target: 'mod', op: '<', revision: after(seenAt) },
+        ...slice.flatMap(({ settlement }) => settlement.judgedOn),
+      ];
+      const written = await store.kv.txn({ compare, then: slice.flatMap(({ ops }) => ops) });
+      if (!written.succeeded) return false;
+      seenAt = written.revision;
+      for (const { change } of slice) {
+        const { seen: _, ...applied } = change;
+        done.set(change.id, applied);
+      }
+      const owed = slice.flatMap(({ settlement }) => settlement.owed);
+      if (owed.length > 0) await store.owes?.(owed);
     }
   }
   return true;
 }
 
-type Write = { op: Op; change: Planned };
+type Write = { ops: Op[]; settlement: Settlement; change: Planned };
 
-async function slices(
+/** Each with what it settles, by lanes that are read at once: the longer ago that is, the more of them have been decided since. */
+async function writesOf(
   store: JobStore,
   changes: readonly Planned[],
   revision: Revision,
   by: string,
-): Promise<Write[][]> {
-  const made: Write[][] = [];
-  let chars = 0;
-  for (const change of changes) {
+): Promise<Write[]> {
+  const { kv, layout } = store;
+  const ending = changes.flatMap(({ seen, after: job }) =>
+    seen !== null && (job === null || endsVersion(seen.record, job)) ? [seen.record] : [],
+  );
+  const lanes = await readLanes(kv, layout, ending);
+  return changes.map((change): Write => {
     const { id, seen, after: job } = change;
-    const key = store.layout.job(id);
-    const record =
-      job && (await recordOf(store, seen?.record ?? null, { job, by, revision, cronExpr: null }));
-    const op: Op = record === null ? { type: 'delete', key } : { type: 'put', key, value: encodeJob(record) };
-    const size = op.type === 'put' ? op.value.length : 0;
+    const key = layout.job(id);
+    const known = lanes.get(id) ?? noLanes;
+    if (job === null) {
+      const settlement = seen === null ? nothingToSettle : settleDeleted(store, seen.record, known);
+      return { ops: together([{ type: 'delete', key }, ...settlement.ops]), settlement, change };
+    }
+    const saved = { job, by, revision, cronExpr: null };
+    const { record, settlement } = recordOf(store, seen?.record ?? null, saved, known);
+    const put: Op = { type: 'put', key, value: encodeJob(record) };
+    return { ops: together([put, ...settlement.ops]), settlement, change };
+  });
+}
+
+/**
+ * What a job's change writes, as few operations of its request: those within a nested transaction count with its own path only. So a
+ * hundred changes are one transaction, though each settles something.
+ */
+function together(ops: readonly Op[]): Op[] {
+  if (ops.length === 1) return [...ops];
+  const parts: Op[] = [];
+  for (let from = 0; from < ops.length; from += nestedMost)
+    parts.push({ type: 'txn', txn: { compare: [], then: ops.slice(from, from + nestedMost) } });
+  return parts;
+}
+
+function slices(writes: readonly Write[]): Write[][] {
+  const made: Write[][] = [];
+  let used = { chars: 0, ops: 0, compares: 0 };
+  for (const write of writes) {
+    const { ops, settlement } = write;
+    const next = { chars: charsOf(ops), ops: ops.length, compares: settlement.judgedOn.length };
+    const sum = {
+      chars: used.chars + next.chars,
+      ops: used.ops + next.ops,
+      compares: used.compares + next.compares,
+    };
     const last = made.at(-1);
-    if (last === undefined || last.length === changesAtOnce || chars + size > charsAtOnce) {
-      made.push([{ op, change }]);
-      chars = size;
+    const fits = sum.chars <= charsAtOnce && sum.ops <= changesAtOnce && sum.compares <= changesAtOnce;
+    if (last !== undefined && fits) {
+      last.push(write);
+      used = sum;
     } else {
-      last.push({ op, change });
-      chars += size;
+      made.push([write]);
+      used = next;
     }
   }
   return made;
+}
+
+function charsOf(ops: readonly Op[]): number {
+  return ops.reduce(
+    (sum, op) => sum + (op.type === 'put' ? op.value.length : op.type === 'txn' ? charsOf(op.txn.then) : 0),
+    0,
+  );
 }
 
 /** The revision after this one: revisions are decimal text of up to 64 bits. */

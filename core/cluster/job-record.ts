@@ -1,10 +1,12 @@
 import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import type { Run } from '#core/model/run.ts';
 import { type Compare, type Entry, type Kv, prefixRange, type Revision } from '#core/ports/kv.ts';
-import { instantFields, scheduleOf } from './check-job.ts';
-import { type Layout, oneLane } from './keys.ts';
-import { readCursor, readJob } from './read-key.ts';
+import { instantFields } from './check-job.ts';
+import type { Layout } from './keys.ts';
+import { readJob } from './read-key.ts';
+import { type Lanes, nothingToSettle, type Settlement, settle } from './settle.ts';
 
 /** What the API's transactions about jobs need. */
 export interface JobStore {
@@ -14,6 +16,11 @@ export interface JobStore {
   now(): number;
   /** Called before a floor is set: throws a Refusal `clock_skewed` where `now` can't be trusted. Left out: it can. */
   trustClock?(): void;
+  /**
+   * Given what a save has left under owed/, once it is done: may hand it on to History, and must not fail. Left out, or where that does
+   * not succeed, a keeper does within two minutes.
+   */
+  owes?(runs: readonly Run[]): Promise<void>;
 }
 
 export interface StoredJob {
@@ -45,30 +52,11 @@ export function floorAt(store: JobStore, now: number): number {
 }
 
 /**
- * Whether the old job has instants that were due and that nobody has decided: only then the floor has something below it to account
- * for. What an earlier move of the floor has left there counts, too.
- */
-async function leavesUndecided({ kv, layout, now }: JobStore, before: JobRecord): Promise<boolean> {
-  const { entries } = await kv.range({
-    key: layout.cursor(jobId(before.job.group, before.job.name), oneLane),
-  });
-  const read = entries[0] === undefined ? null : readCursor(layout, entries[0]);
-  const cursor = read?.ok ? read.value.instant : before.createdAt;
-  if (before.floorWhy !== 'created' && cursor < before.floor) return true;
-  const newest = scheduleOf(before.job)?.prev(now() + 1) ?? null;
-  return newest !== null && newest > Math.max(cursor, before.floor);
-}
-
-/**
  * The newest instant that is decided in any lane of the job, or 0. One that was claimed ahead is still to come; from mode one to all, or
  * back, the lanes that decide from now on know nothing of it, and would run it once more.
  */
-async function newestDecided({ kv, layout }: JobStore, id: JobId): Promise<number> {
-  const { entries } = await kv.range(prefixRange(layout.cursorsOf(id)));
-  return entries.reduce((newest, entry) => {
-    const read = readCursor(layout, entry);
-    return read.ok ? Math.max(newest, read.value.instant) : newest;
-  }, 0);
+function newestDecided({ cursors }: Lanes): number {
+  return cursors.reduce((newest, read) => (read.ok ? Math.max(newest, read.value.instant) : newest), 0);
 }
 
 /** What a save must be judged on beside its job: that `newestDecided` still is. */
@@ -83,39 +71,79 @@ export function undecidedSince(
   return [{ ...range, target: 'mod', op: '<', revision: String(BigInt(revision) + 1n) }];
 }
 
+/** Whether a save ends the version that stands: what is due then is due no more, or is told by another schedule. */
+export function endsVersion(seen: JobRecord, job: Job): boolean {
+  return seen.job.enabled !== job.enabled || movesInstants(seen.job, job);
+}
+
+function movesInstants(before: Job, after: Job): boolean {
+  return instantFields.some((field) => !same(after[field], before[field]));
+}
+
+/** Whether `now` can be trusted, where a save can do without. */
+function isTrusted(store: JobStore): boolean {
+  try {
+    store.trustClock?.();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return false;
+  }
+}
+
+/** What a deleted job leaves; refused by a clock that can't be trusted where there is something to settle by it. */
+export function settleDeleted(store: JobStore, seen: JobRecord, lanes: Lanes): Settlement {
+  const settlement =
+    settle(store.layout, seen, lanes, { why: 'deleted', now: store.now() }) ?? nothingToSettle;
+  if (settlement.owed.length > 0) store.trustClock?.();
+  return settlement;
+}
+
 /**
- * The record that a save makes. The floor moves to now where the job is new or enabled, or where anything that decides its instants
- * changed: no burst follows a save. The cursor is never touched.
+ * The record that a save makes, and what it settles of the version before it. The floor moves to now where the job is new or enabled, or
+ * where anything that decides its instants changed: no burst follows a save. What was due until then and undecided gets its record
+ * here, by the schedule that it was due by, and so it does where the job is disabled.
  */
-export async function recordOf(
+export function recordOf(
   store: JobStore,
   seen: JobRecord | null,
   saved: { job: Job; by: string; revision: Revision; cronExpr: string | null },
-): Promise<JobRecord> {
+  lanes: Lanes,
+): { record: JobRecord; settlement: Settlement } {
   const { job, by, revision } = saved;
   const now = store.now();
   const base = { job, revision, updatedAt: now, updatedBy: by };
-  if (seen === null)
+  if (seen === null) {
+    const floor = floorAt(store, now);
     return {
-      ...{ ...base, floor: floorAt(store, now), floorWhy: 'created', createdAt: now },
-      ...{ cronExpr: saved.cronExpr, paused: null, skips: [] },
+      record: {
+        ...{ ...base, floor, floorWhy: 'created', settled: floor, createdAt: now },
+        ...{ cronExpr: saved.cronExpr, paused: null, skips: [] },
+      },
+      settlement: nothingToSettle,
     };
+  }
   const enabled = job.enabled && !seen.job.enabled;
-  const moved = instantFields.some((field) => !same(job[field], seen.job[field]));
-  const decided = seen.job.mode === job.mode ? 0 : await newestDecided(store, jobId(job.group, job.name));
+  const moved = movesInstants(seen.job, job);
+  const floors = enabled || moved;
   // Nor does it go back: below it lies what another lane has decided, by a clock that may have been ahead.
-  const floor = enabled || moved ? Math.max(floorAt(store, now), decided, seen.floor) : seen.floor;
-  const floorWhy = enabled
-    ? 'disabled'
-    : !moved
-      ? seen.floorWhy
-      : (await leavesUndecided(store, seen))
-        ? 'edited'
-        : 'created';
+  const decided = seen.job.mode === job.mode ? 0 : newestDecided(lanes);
+  const floor = floors ? Math.max(floorAt(store, now), decided, seen.floor, seen.settled ?? 0) : seen.floor;
+  // To disable is to stop something: no clock is in the way of that. What it leaves is settled when the job is enabled, edited or deleted.
+  const ends = floors || (endsVersion(seen, job) && isTrusted(store));
+  const why = job.enabled ? 'edited' : 'disabled';
+  const settlement = ends ? settle(store.layout, seen, lanes, { why, now }) : null;
+  const settled = settlement === null ? seen.settled : Math.max(now, floor, seen.settled ?? 0);
+  const unsettled = settlement === null ? 'edited' : 'created';
   // The course's text stands for the schedule as long as that is the same.
   const kept = same(job.schedule, seen.job.schedule) ? seen.cronExpr : null;
   return {
-    ...{ ...base, floor, floorWhy, createdAt: seen.createdAt, paused: seen.paused },
-    ...{ skips: moved ? [] : seen.skips, cronExpr: saved.cronExpr ?? kept },
+    record: {
+      ...{ ...base, floor, floorWhy: enabled ? 'disabled' : moved ? unsettled : seen.floorWhy },
+      ...(settled === undefined ? {} : { settled }),
+      ...{ createdAt: seen.createdAt, paused: seen.paused },
+      ...{ skips: moved ? [] : seen.skips, cronExpr: saved.cronExpr ?? kept },
+    },
+    settlement: settlement ?? nothingToSettle,
   };
 }

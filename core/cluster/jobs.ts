@@ -6,15 +6,18 @@ import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/k
 import { scheduleOf } from './check-job.ts';
 import {
   decodeJob,
+  endsVersion,
   floorAt,
   type JobStore,
   notFound,
   recordOf,
   type StoredJob,
+  settleDeleted,
   undecidedSince,
 } from './job-record.ts';
 import { readJob } from './read-key.ts';
 import { encodeJob } from './records.ts';
+import { type Lanes, noLanes, nothingToSettle, readLanes, type Settlement } from './settle.ts';
 
 export type { JobStore, StoredJob } from './job-record.ts';
 
@@ -62,31 +65,50 @@ export async function pageOfJobs(
   return { jobs, last: entries.at(-1)?.key ?? null, more };
 }
 
-/** Reads, lets `change` say what it shall be (null: nothing), and writes if nobody was faster; else again. */
+/** What a transaction makes of a job; `put` null: it goes. */
+interface Change<T> {
+  put: JobRecord | null;
+  answer: T;
+  judgedOn?: readonly Compare[];
+  settlement?: Settlement;
+}
+
+/** Reads, lets `change` say what it shall be, and writes if nobody was faster; else again. */
 async function update<T>(
   store: JobStore,
   id: JobId,
-  change: (
-    seen: StoredJob | null,
-    revision: Revision,
-  ) => Promise<{ put: JobRecord | null; answer: T; judgedOn?: Compare[] }>,
+  change: (seen: StoredJob | null, revision: Revision) => Change<T> | Promise<Change<T>>,
 ): Promise<T> {
   const key = store.layout.job(id);
   for (let attempt = 1; ; attempt += 1) {
     const { entries, revision } = await store.kv.range({ key });
     const seen = entries[0] === undefined ? null : decodeJob(store.layout, entries[0]);
-    const { put, answer, judgedOn = [] } = await change(seen, revision);
+    const { put, answer, judgedOn = [], settlement = nothingToSettle } = await change(seen, revision);
     // A write that changes nothing would yet refuse the claims that were judged on what stands.
     if (put !== null && put === seen?.record) return answer;
-    const then: Op[] =
-      put === null ? [{ type: 'delete', key }] : [{ type: 'put', key, value: encodeJob(put) }];
-    const compare: Compare[] = [{ key, target: 'mod', op: '=', revision: seen?.mod ?? '0' }, ...judgedOn];
-    if ((await store.kv.txn({ compare, then })).succeeded) return answer;
+    const then: Op[] = [
+      put === null ? { type: 'delete', key } : { type: 'put', key, value: encodeJob(put) },
+      ...settlement.ops,
+    ];
+    const compare: Compare[] = [
+      { key, target: 'mod', op: '=', revision: seen?.mod ?? '0' },
+      ...judgedOn,
+      ...settlement.judgedOn,
+    ];
+    if ((await store.kv.txn({ compare, then })).succeeded) {
+      if (settlement.owed.length > 0) await store.owes?.(settlement.owed);
+      return answer;
+    }
     if (attempt === tries)
       throw new Refusal('conflict', `job: ${id} is being changed by others at the moment; try again`, {
         retryAfter: 1,
       });
   }
+}
+
+async function lanesOf({ kv, layout }: JobStore, record: JobRecord): Promise<Lanes> {
+  const { group, name } = record.job;
+  return (await readLanes(kv, layout, [record])).get(jobId(group, name)) ?? noLanes;
 }
 
 /** Refusals `job_exists` and `revision_conflict`, which name the present revision. */
@@ -115,27 +137,26 @@ export function saveJob(
   const id = jobId(job.group, job.name);
   return update(store, id, async (seen, revision) => {
     checkCondition(id, seen, how.condition);
-    const after = await recordOf(store, seen?.record ?? null, {
-      job,
-      by: how.by,
-      revision,
-      cronExpr: how.cronExpr,
-    });
     const before = seen?.record ?? null;
+    const lanes = before !== null && endsVersion(before, job) ? await lanesOf(store, before) : noLanes;
+    const saved = { job, by: how.by, revision, cronExpr: how.cronExpr };
+    const { record: after, settlement } = recordOf(store, before, saved, lanes);
     return {
       put: after,
       answer: { before, after },
       judgedOn: undecidedSince(store, before, job, revision),
+      settlement,
     };
   });
 }
 
-/** Takes a job away; its cursor stays, and a living run lives on. Refusal `job_not_found`. */
+/** Takes a job away; its cursor stays, and a living run lives on. Refusals `job_not_found`, and `clock_skewed` where something is to be settled. */
 export function deleteJob(store: JobStore, id: JobId, condition: Condition): Promise<JobRecord> {
   return update(store, id, async (seen) => {
     if (seen === null) throw notFound(id);
     checkCondition(id, seen, condition);
-    return { put: null, answer: seen.record };
+    const settlement = settleDeleted(store, seen.record, await lanesOf(store, seen.record));
+    return { put: null, answer: seen.record, settlement };
   });
 }
 
@@ -145,7 +166,7 @@ function changeJob(
   condition: Condition,
   change: (record: JobRecord) => JobRecord,
 ): Promise<Saved> {
-  return update(store, id, async (seen) => {
+  return update(store, id, (seen) => {
     if (seen === null) throw notFound(id);
     checkCondition(id, seen, condition);
     const after = change(seen.record);

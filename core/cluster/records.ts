@@ -12,6 +12,7 @@ export const JobValue = v.object({
   revision: v.string(),
   floor: ms,
   floorWhy: v.picklist(['created', 'edited', 'paused', 'disabled']),
+  settled: v.exactOptional(ms),
   paused: orNull(v.object({ by: v.string(), at: ms, reason: v.string(), until: orNull(ms) })),
   skips: v.array(ms),
   createdAt: ms,

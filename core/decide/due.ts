@@ -107,16 +107,39 @@ export function decideUnfit(view: LaneView): Verdict {
   };
 }
 
+/**
+ * What is said of the instants that are due and undecided when this version of the job comes to its end: nobody runs them any more, and
+ * who decides next knows another version. `why` is what ends it; what was paused, disabled or left out before that is called so.
+ */
+export function settleVersion(
+  view: Omit<LaneView, 'held'>,
+  why: 'edited' | 'disabled' | 'deleted',
+): Stretch[] {
+  const { record, schedule, now } = view;
+  if (schedule === null) return [];
+  const { lower, records } = settled(view, schedule);
+  const from = Math.max(lower, settledBefore(view));
+  const reason = !record.job.enabled ? 'disabled' : isPaused(record.paused, now) ? 'paused' : why;
+  return [...records, ...apart(schedule, from, now, new Set(record.skips), 'skipped', reason)];
+}
+
 /** Where due begins, with what the stretch between cursor and floor is recorded as. A lane that nobody has decided yet begins with its job. */
 function settled(
-  { record, cursor, now }: LaneView,
+  { record, cursor, now }: Omit<LaneView, 'held'>,
   schedule: Instants,
 ): { lower: number; records: Stretch[] } {
   const floor = floorOf(record, now);
   const from = cursor ?? Math.min(record.createdAt, record.floor);
   if (floor.at <= from) return { lower: from, records: [] };
-  const records = floor.why === 'created' ? [] : stretch(schedule, from, floor.at, 'skipped', floor.why);
+  const owed = Math.max(from, settledBefore({ record, cursor }));
+  const records = floor.why === 'created' ? [] : stretch(schedule, owed, floor.at, 'skipped', floor.why);
   return { lower: floor.at, records };
+}
+
+/** In mode all that concerns the lanes that showed then: one without a cursor is of a worker that may not have been there. */
+function settledBefore({ record, cursor }: Pick<LaneView, 'record' | 'cursor'>): number {
+  const shown = cursor !== null || record.job.mode === 'one';
+  return shown ? (record.settled ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
 }
 
 /**

@@ -147,6 +147,11 @@ export interface JobRecord {
   floor: number;
   /** Why the floor stands where it stands: what `skipped(reason)` says of the stretch below it. */
   floorWhy: 'created' | 'edited' | 'paused' | 'disabled';
+  /**
+   * UTC ms: what was due at or below it has its record, in every lane, by the save that ended the version in which it was due. Nobody
+   * is owed one for it any more, whatever the present schedule says of that time. Left out: deciders account for all below the floor.
+   */
+  settled?: number;
   paused: Paused | null;
   /** Coming instants (UTC ms) that somebody left out. */
   skips: number[];

@@ -2,6 +2,7 @@ import { checkJob } from '#core/cluster/check-job.ts';
 import { type JobStore, recordOf } from '#core/cluster/job-record.ts';
 import { oneLane } from '#core/cluster/keys.ts';
 import { type CursorValue, encodeJob } from '#core/cluster/records.ts';
+import { noLanes } from '#core/cluster/settle.ts';
 import { jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import type { Op } from '#core/ports/kv.ts';
@@ -23,15 +24,16 @@ export async function fillWithJobs(store: JobStore, count: number, worker: strin
       const from = next;
       next += jobsAtOnce;
       const some = Array.from({ length: Math.min(jobsAtOnce, count - from) }, (_, n) => job(from + n, now()));
-      await kv.txn({ compare: [], then: (await Promise.all(some.map(keysOf))).flat() });
+      await kv.txn({ compare: [], then: some.flatMap(keysOf) });
     }
   };
   await Promise.all(Array.from({ length: requestsAtOnce }, send));
 
-  async function keysOf(one: Job): Promise<Op[]> {
+  function keysOf(one: Job): Op[] {
     const { group, name } = one;
     const id = jobId(group, name);
-    const record = await recordOf(store, null, { job: one, by: 'bench', revision: '0', cronExpr: null });
+    const saved = { job: one, by: 'bench', revision: '0', cronExpr: null };
+    const { record } = recordOf(store, null, saved, noLanes);
     const instant = now();
     const run = `${group}~${name}~${new Date(instant).toISOString().replace(/[-:]/g, '')}~1`;
     const cursor: CursorValue = { instant, from: worker, why: 'run', run };

@@ -1,4 +1,5 @@
 import { closings, completes, drained, kills, leftovers, views } from './checks/aftermath.ts';
+import { endedVersions } from './checks/ended-versions.ts';
 import type { Evidence, Violation } from './checks/evidence.ts';
 import { decidedInTime, steady } from './checks/in-time.ts';
 import { decisions, firstRecordStays, records } from './checks/ledger.ts';
@@ -32,6 +33,7 @@ export function check(evidence: Evidence): Violation[] {
     ...overlaps(evidence),
     ...records(evidence),
     ...decisions(evidence),
+    ...endedVersions(evidence),
     ...steady(evidence),
     ...kills(evidence),
     ...completes(evidence),

@@ -1,8 +1,11 @@
 import { saveJob } from '#core/cluster/jobs.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { payOwed } from '#core/cluster/settle.ts';
 import { jobId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import type { Run } from '#core/model/run.ts';
 import type { Event } from '#core/ports/events.ts';
+import type { Kv } from '#core/ports/kv.ts';
 import type { Connection } from '#core/stores/kv/embedded/embedded-kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { Chance } from './chance.ts';
@@ -11,7 +14,7 @@ import { createFaults } from './faults.ts';
 import { Fleet } from './fleet.ts';
 import { Host, Life, type Stamp } from './host.ts';
 import { type FaultKind, type Scenario, scenarioOf } from './scenario.ts';
-import type { Mistakes } from './sim-agent.ts';
+import { isStoreAway, type Mistakes } from './sim-agent.ts';
 import { SimHistory } from './sim-history.ts';
 import { calm, SimKv, type Weather } from './sim-kv.ts';
 import { SimLog } from './sim-log.ts';
@@ -231,9 +234,23 @@ class Simulation {
     const ids = hosts.map(({ id }) => id);
     const user = (through: typeof store | SimKv) => {
       const chance = this.#chance.fork();
-      return createUser({ kv: through, layout: this.#layout, now }, jobs, ids, this.#history, chance);
+      return createUser(jobStore(through), jobs, ids, this.#history, chance);
     };
-    return { slow: user(kv), quick: user(store), store: { kv: store, layout: this.#layout, now } };
+    const jobStore = (through: typeof store | SimKv) => ({
+      ...{ kv: through, layout: this.#layout, now },
+      owes: (runs: readonly Run[]) => this.#pay(through, runs),
+    });
+    return { slow: user(kv), quick: user(store), store: jobStore(store) };
+  }
+
+  /** As the API does: once, and else it is left to the keepers. */
+  async #pay(kv: Kv, runs: readonly Run[]): Promise<void> {
+    const history = this.#history;
+    if (history.down) return;
+    const saveRuns = async (records: readonly Run[]) => history.save(records);
+    await payOwed({ kv, layout: this.#layout, history: { saveRuns } }, runs).catch((error: unknown) => {
+      if (!isStoreAway(error)) throw error;
+    });
   }
 
   #see(host: Host, event: Event): void {

@@ -1,4 +1,4 @@
-import { decode, OwedValue } from '#core/cluster/records.ts';
+import { decode, OrderValue, OwedValue } from '#core/cluster/records.ts';
 import { jobId, parseRunId } from '#core/model/ids.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { type Evidence, runningOf } from './evidence.ts';
@@ -39,4 +39,15 @@ export function recordsOf({ history, log, layout }: Evidence): Map<string, Run[]
     by.set(id, [...(by.get(id) ?? []), run]);
   }
   return by;
+}
+
+/** An order that is not through yet still stands for what lies ahead of it. */
+export function ordered({ log, layout }: Evidence, job: string, instant: number): boolean {
+  return [...log.present.values()].some((entry) => {
+    if (!entry.key.startsWith(layout.ordersOf(job))) return false;
+    const read = decode(OrderValue, entry);
+    if (!read.ok || read.value.done) return false;
+    const { next, to } = read.value;
+    return next !== null && to !== null && next <= instant && instant <= to;
+  });
 }

@@ -1,12 +1,12 @@
 import { scheduleOf } from '#core/cluster/check-job.ts';
 import { type Layout, splitKey } from '#core/cluster/keys.ts';
-import { decode, JobValue, OrderValue, WorkerValue } from '#core/cluster/records.ts';
+import { decode, JobValue, WorkerValue } from '#core/cluster/records.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
 import type { Change } from '#core/ports/kv.ts';
 import { type Stamp, unsyncedMs } from '../host.ts';
 import { modOf, type SimLog } from '../sim-log.ts';
 import { epoch } from '../world.ts';
-import { covered, recordsOf } from './covering.ts';
+import { covered, ordered, recordsOf } from './covering.ts';
 import { cursorOf, type Evidence, text, type Violation } from './evidence.ts';
 
 export function firstRecordStays({ history, endAt }: Evidence): Violation[] {
@@ -117,13 +117,14 @@ export function decisions(evidence: Evidence): Violation[] {
     const since =
       record.floorWhy === 'created' || key.rest[0] !== '~'
         ? Math.max(above, record.floor, from === null ? cameAt(log, layout, key.rest[0] ?? '', change) : 0)
-        : above;
+        : // Nobody is owed anything for what an ended version has settled; whether it did is looked at there.
+          Math.max(above, Math.min(record.settled ?? 0, record.floor));
     for (
       let next = schedule?.next(since) ?? null;
       next !== null && next <= to;
       next = schedule?.next(next) ?? null
     )
-      if (!fresh && !covered(by.get(key.job) ?? [], next) && !ordered(log, layout, key.job, next))
+      if (!fresh && !covered(by.get(key.job) ?? [], next) && !ordered(evidence, key.job, next))
         found.push({
           property: 'P2',
           at,
@@ -138,15 +139,4 @@ function cameAt(log: SimLog, layout: Layout, lane: string, change: Change): numb
   const entry = log.before(layout.worker(lane), modOf(change));
   const read = entry === null ? null : decode(WorkerValue, entry);
   return read?.ok ? read.value.since : 0;
-}
-
-/** An order that is not through yet still stands for what lies ahead of it. */
-function ordered(log: SimLog, layout: Layout, job: string, instant: number): boolean {
-  return [...log.present.values()].some((entry) => {
-    if (!entry.key.startsWith(layout.ordersOf(job))) return false;
-    const read = decode(OrderValue, entry);
-    if (!read.ok || read.value.done) return false;
-    const { next, to } = read.value;
-    return next !== null && to !== null && next <= instant && instant <= to;
-  });
 }

@@ -1,0 +1,184 @@
+import { type Stretch, settleVersion } from '#core/decide/due.ts';
+import { fits } from '#core/decide/placement.ts';
+import { durationMs } from '#core/model/duration.ts';
+import { instantText, type JobId, jobId, runId } from '#core/model/ids.ts';
+import type { Job, JobRecord } from '#core/model/job.ts';
+import { Refusal } from '#core/model/refusal.ts';
+import { blankRun, type Run } from '#core/model/run.ts';
+import type { History } from '#core/ports/history.ts';
+import { type Compare, type Kv, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
+import type { Schedule } from '#core/schedule/schedule.ts';
+import { scheduleOf } from './check-job.ts';
+import { type Layout, oneLane } from './keys.ts';
+import { type ReadKey, readCursor, readWorker } from './read-key.ts';
+import { readMany } from './read-many.ts';
+import type { CursorValue, OwedValue, WorkerValue } from './records.ts';
+
+/** Who decided, where it was a save. */
+const by = 'api';
+/** All of it is part of the save's own transaction, which holds 128 operations. */
+export const mostSettled = 100;
+/** As long as a cursor outlives its job: who has been gone for longer is not expected back. */
+const goneMs = 86_400_000;
+
+/** What of the store says how far each lane of a job is. */
+export interface Lanes {
+  cursors: readonly ReadKey<{ lane: string; value: CursorValue }>[];
+  /** Looked up for mode all, where each registered worker that fits is a lane. */
+  workers: readonly WorkerValue[];
+}
+
+/** Of a job that is new, or of which nothing ends. */
+export const noLanes: Lanes = { cursors: [], workers: [] };
+
+/** What goes into the transaction that ends a version of a job. */
+export interface Settlement {
+  /** That nobody has decided in a lane of which something is settled here. */
+  judgedOn: Compare[];
+  ops: Op[];
+  owed: Run[];
+}
+
+export const nothingToSettle: Settlement = { judgedOn: [], ops: [], owed: [] };
+
+/** Reads the lanes of these jobs, some hundred in one request. */
+export async function readLanes(
+  kv: Kv,
+  layout: Layout,
+  records: readonly JobRecord[],
+): Promise<Map<JobId, Lanes>> {
+  const ids = records.map(({ job }) => jobId(job.group, job.name));
+  const found = await readMany(
+    kv,
+    ids.map((id) => prefixRange(layout.cursorsOf(id))),
+  );
+  const all = records.some(({ job }) => job.mode === 'all');
+  const registered = all ? (await kv.range(prefixRange(layout.workers))).entries : [];
+  const workers = registered.flatMap((entry) => {
+    const read = readWorker(layout, entry);
+    return read.ok ? [read.record] : [];
+  });
+  return new Map(
+    ids.map((id, at) => [id, { cursors: (found[at] ?? []).map((one) => readCursor(layout, one)), workers }]),
+  );
+}
+
+interface Lane {
+  lane: string;
+  cursor: number | null;
+  mod: Revision;
+  /** Mode all: since when its worker is there. */
+  since: number;
+}
+
+/** In mode all also lanes whose worker is gone for the moment: it would have come back to them. */
+function lanesOf({ job }: JobRecord, known: readonly Lane[], { workers }: Lanes, now: number): Lane[] {
+  const laneOf = (lane: string, since: number): Lane =>
+    known.find((one) => one.lane === lane) ?? { lane, cursor: null, mod: '0', since };
+  if (job.mode === 'one') return [laneOf(oneLane, 0)];
+  const registered = new Set(workers.map((worker) => worker.id));
+  const named = job.target.workers;
+  const gone = known.filter(
+    ({ lane, cursor }) =>
+      lane !== oneLane &&
+      !registered.has(lane) &&
+      (named.length === 0 || named.includes(lane)) &&
+      now - (cursor ?? 0) < goneMs,
+  );
+  return [
+    ...workers.filter((worker) => fits(job, worker)).map(({ id, since }) => laneOf(id, since)),
+    ...gone,
+  ];
+}
+
+/** What can't be read tells nothing: null then. */
+function cursorsOf({ cursors }: Lanes): Lane[] | null {
+  const known: Lane[] = [];
+  for (const read of cursors) {
+    if (!read.ok) return null;
+    known.push({ lane: read.lane, cursor: read.value.instant, mod: read.entry.mod, since: 0 });
+  }
+  return known;
+}
+
+/** Null: none that this version of cronfleet can read. */
+function readable(job: Job): { schedule: Schedule | null } | null {
+  try {
+    return { schedule: scheduleOf(job) };
+  } catch (error) {
+    // It was another version's. No agent of this one takes it for a job, and it may be put right or deleted all the same.
+    if (!(error instanceof Refusal)) throw error;
+    return null;
+  }
+}
+
+/**
+ * What is due up to `now` and undecided when `record` comes to its end, with a record for each lane's; null: that can't be told, or is
+ * of more lanes than one transaction holds. Cursors are left alone where a floor, or what the job says is settled, stands above that.
+ */
+export function settle(
+  layout: Layout,
+  record: JobRecord,
+  lanes: Lanes,
+  end: { why: 'edited' | 'disabled' | 'deleted'; now: number },
+): Settlement | null {
+  const { job } = record;
+  const { now, why } = end;
+  const id = jobId(job.group, job.name);
+  const known = cursorsOf(lanes);
+  const read = readable(job);
+  if (known === null || read === null) return null;
+  const { schedule } = read;
+  const settlement: Settlement = { judgedOn: [], ops: [], owed: [] };
+  for (const { lane, cursor, mod, since } of lanesOf(record, known, lanes, now)) {
+    // As its decider would (verdictOf in the planner): a lane of a worker's own begins when that came.
+    const { floor, createdAt } = record;
+    const seen =
+      cursor === null
+        ? { ...record, floor: Math.max(floor, since), createdAt: Math.max(createdAt, since) }
+        : record;
+    const stretches = settleVersion({ record: seen, schedule, cursor, now }, why);
+    if (stretches.length === 0) continue;
+    const key = layout.cursor(id, lane);
+    settlement.judgedOn.push({ key, target: 'mod', op: '=', revision: mod });
+    const owed = stretches.map((one) => recordOf(job, lane, one, now));
+    settlement.owed.push(...owed);
+    settlement.ops.push(...owed.map((run) => owe(layout, run, now)));
+    // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
+    // own would go on from when that came.
+    const last = stretches.at(-1)?.until ?? now;
+    if (why === 'deleted' || (job.mode === 'all' && cursor === null))
+      settlement.ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
+    if (settlement.ops.length > mostSettled) return null;
+  }
+  return settlement;
+}
+
+function recordOf({ group, name, retention }: Job, lane: string, stretch: Stretch, now: number): Run {
+  const { instant, until, count, state, reason } = stretch;
+  const worker = lane === oneLane ? null : lane;
+  return blankRun({
+    ...{ id: runId({ group, name, cause: instantText(instant), attempt: 1, worker }), group, name },
+    ...{ state, reason, instant, until: count > 1 ? until : null, count, worker },
+    ...{ plannedAt: instant, endedAt: now, expireAt: now + durationMs(retention) },
+  });
+}
+
+const put = (key: string, value: unknown): Op => ({ type: 'put', key, value: JSON.stringify(value) });
+
+function owe(layout: Layout, run: Run, at: number): Op {
+  return put(layout.owing(run.id), { run: { ...run }, at, by } satisfies OwedValue);
+}
+
+/** Gives History what a settlement owes it, and takes that out of the store again. Any number may do it at once: a record is known by its id. */
+export async function payOwed(
+  { kv, layout, history }: { kv: Kv; layout: Layout; history: Pick<History, 'saveRuns'> },
+  owed: readonly Run[],
+): Promise<void> {
+  await history.saveRuns(owed);
+  for (let from = 0; from < owed.length; from += mostSettled)
+    await kv.txn({
+      compare: [],
+      then: owed.slice(from, from + mostSettled).map(({ id }) => ({ type: 'delete', key: layout.owing(id) })),
+    });
+}
