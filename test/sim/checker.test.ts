@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { deleteJob } from '#core/cluster/jobs.ts';
 import { oneLane } from '#core/cluster/keys.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { check, type Evidence } from './checker.ts';
+import { endedVersions } from './checks/ended-versions.ts';
 import { oneOrAll } from './checks/starts.ts';
 import type { Stamp } from './host.ts';
 import { Rig } from './rig.ts';
@@ -252,6 +254,49 @@ describe('the judge of the simulation', () => {
     assert.deepEqual(oneOrAll(evidence), []);
     evidence.stamps.push({ ...stamp(2), run: `${stamp(2).run}~w0` });
     assert.equal(oneOrAll(evidence).length, 1);
+    await rig.end();
+  });
+
+  for (const [how, change] of [
+    ['edited', { schedule: '*/7 * * * * *' }],
+    ['disabled', { enabled: false }],
+    ['deleted', null],
+  ] as const)
+    it(`sees P2: an instant that was due when its job was ${how}, and that nobody has said anything of`, async () => {
+      const { rig, evidence } = await played();
+      for (const { life } of rig.agents) life.kill();
+      await rig.until(265);
+      // As it was once: the job is written, and nothing beside it.
+      const api = rig.api((txn) => ({ ...txn, then: txn.then.slice(0, 1) }));
+      if (change === null) await deleteJob(api, 'default/j', {});
+      else await rig.save(change, api);
+      await rig.until(340);
+      const found = endedVersions({ ...evidence, endAt: rig.world.time }).map(({ what }) =>
+        what.slice(0, 34),
+      );
+      assert.deepEqual(
+        found,
+        [250, 260].map((at) => `default/j ${new Date(rig.instant(at)).toISOString()}`),
+      );
+      await rig.end();
+    });
+
+  it('sees P2: an instant that ran and is said to have been skipped, for its job was edited', async () => {
+    const { rig, evidence, stamp } = await played();
+    const run = blankRun({
+      id: stamp(2).run,
+      group: 'default',
+      name: 'j',
+      state: 'skipped',
+      reason: 'edited',
+    });
+    const { instant } = stamp(2).plan;
+    evidence.history.records.set(run.id, { ...run, instant, until: rig.instant(60), count: 4 });
+    const ran = endedVersions(evidence).map(({ what }) => what.split(' ')[0]);
+    assert.deepEqual(
+      ran,
+      [2, 3, 4, 5].map((n) => stamp(n).run).filter((id) => id <= rig.run(60)),
+    );
     await rig.end();
   });
 

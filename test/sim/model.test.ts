@@ -25,6 +25,10 @@ const remedies: readonly [Without, Record<string, number>, RegExp, number?][] = 
   ['cursor left alone', { delete: 1, create: 1 }, /^P1/, 2],
   ['incarnation at release', { lapse: 1 }, /^P1/, 4],
   ['key without a lease', { crash: 1 }, /^P2/],
+  ['settling', { save: 1 }, /^P2/],
+  ['settling', { delete: 1 }, /^P2/],
+  ['cursor compare of a save', { save: 1 }, /^P2/],
+  ['cursor compare of a save', { delete: 1 }, /^P1/],
 ];
 
 describe('two workers, one job and two instants, explored completely', () => {

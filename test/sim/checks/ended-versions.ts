@@ -1,6 +1,6 @@
 import { scheduleOf } from '#core/cluster/check-job.ts';
 import { oneLane } from '#core/cluster/keys.ts';
-import { decode, JobValue, WorkerValue } from '#core/cluster/records.ts';
+import { decode, JobValue, OwedValue, WorkerValue } from '#core/cluster/records.ts';
 import { fits } from '#core/decide/placement.ts';
 import { instantText, parseRunId } from '#core/model/ids.ts';
 import type { JobRecord } from '#core/model/job.ts';
@@ -102,8 +102,13 @@ function lanesOf(
   });
 }
 
-function ranAllTheSame({ stamps, history }: Evidence): Violation[] {
-  const said = [...history.records.values()].filter(
+function ranAllTheSame({ stamps, history, log, layout }: Evidence): Violation[] {
+  const owed = log.changes.flatMap(({ change }) => {
+    const isOwed = change.type === 'put' && change.entry.key.startsWith(layout.owed);
+    const read = isOwed ? decode(OwedValue, change.entry) : null;
+    return read?.ok ? [read.value.run as unknown as Run] : [];
+  });
+  const said = [...history.records.values(), ...owed].filter(
     (run) => run.state === 'skipped' && endings.includes(run.reason) && run.attempt === 1 && isOwn(run),
   );
   return stamps.flatMap(({ run, plan, start }) => {

@@ -27,7 +27,9 @@ export type Without =
   | 'open intents'
   | 'cursor left alone'
   | 'incarnation at release'
-  | 'key without a lease';
+  | 'key without a lease'
+  | 'settling'
+  | 'cursor compare of a save';
 
 const layout = layoutOf();
 const job = 'default/j';
@@ -78,7 +80,7 @@ export function initial(budget: Record<string, number>): State {
       starts: {},
       records: {},
     },
-    ...{ late: [], acts: [], budget },
+    ...{ late: [], acts: [], deletedAt: null, budget },
   };
   return keep(blank, store);
 }
@@ -118,6 +120,7 @@ function runOf(instant: number): RunId {
 
 const keyOf = (run: RunId) => layout.run(job, oneLane, run);
 const cursorKey = layout.cursor(job, oneLane);
+const jobKey = layout.job(job);
 
 /** Every step that may be taken in a state, on the protocol's own transactions. */
 export function fleetModel(without: Without | null) {
@@ -137,7 +140,10 @@ export function fleetModel(without: Without | null) {
     for (const entry of to.entries) {
       const read = entry.key.startsWith(layout.owed) ? decode(OwedValue, entry) : null;
       if (!read?.ok) continue;
-      const { id, state: ended } = read.value.run;
+      const { id, state: ended, instant: first, until } = read.value.run;
+      // A stretch is one record of each of its instants.
+      for (const at of instants)
+        if (first !== null && at > first && at <= (until ?? first)) records[runOf(at)] ??= ended as RunState;
       if (records[id] !== undefined) continue;
       records[id] = ended as RunState;
       const closed = state.entries.find(({ key }) => key === keyOf(id));
@@ -693,11 +699,15 @@ export function fleetModel(without: Without | null) {
         breach,
       });
     });
-    state.acts.forEach((txn, i) => {
-      const { to, breach } = applied(state, txn);
+    state.acts.forEach(({ txn, at }, i) => {
+      const { to, answer, breach } = applied(state, txn);
+      const deletes = txn.then.some(
+        ({ type, ...op }) => type === 'delete' && 'key' in op && op.key === jobKey,
+      );
+      const deletedAt = answer.succeeded && deletes ? at : state.deletedAt;
       steps.push({
         name: 'a save or delete comes through',
-        to: { ...to, acts: state.acts.filter((_, k) => k !== i) },
+        to: { ...to, deletedAt, acts: state.acts.filter((_, k) => k !== i) },
         breach,
       });
     });
@@ -708,8 +718,9 @@ export function fleetModel(without: Without | null) {
   async function asked(state: State): Promise<Step[]> {
     const steps: Step[] = [];
     const prepare = async (what: string, act: (store: JobStore) => Promise<unknown>) => {
-      const acts: Txn[] = [];
-      await act({ kv: reading(state, (txn) => acts.push(left(txn))), layout, now: () => now(state) });
+      const acts: State['acts'] = [];
+      const at = now(state);
+      await act({ kv: reading(state, (txn) => acts.push({ txn: left(txn), at })), layout, now: () => at });
       steps.push({
         name: `somebody asks: ${what}`,
         to: { ...spend(state, what), acts: [...state.acts, ...acts] },
@@ -735,12 +746,17 @@ export function fleetModel(without: Without | null) {
     return steps;
   }
 
-  /** With the mistake of setting the cursor, where a test wants it. */
+  /** With the mistake of setting the cursor, or of not settling what is due, where a test wants it. */
   function left(txn: Txn): Txn {
+    if (without === 'settling')
+      return { ...txn, then: txn.then.filter((op) => 'key' in op && op.key === jobKey) };
+    if (without === 'cursor compare of a save')
+      return { ...txn, compare: txn.compare.filter(({ key }) => key !== cursorKey) };
     if (without !== 'cursor left alone') return txn;
     const then = txn.then.flatMap((op): Op[] => {
       if (op.type === 'delete') return [op, { type: 'delete', key: cursorKey }];
-      const { floor } = op.type === 'put' ? (JSON.parse(op.value) as { floor: number }) : { floor: 0 };
+      if (op.type !== 'put' || op.key !== jobKey) return [];
+      const { floor } = JSON.parse(op.value) as { floor: number };
       const value = JSON.stringify({ instant: floor, from: 'api', why: 'save', run: null });
       return [op, { type: 'put', key: cursorKey, value }];
     });
@@ -782,14 +798,17 @@ export function fleetModel(without: Without | null) {
 function wrongAtEnd(state: State): string | null {
   const left = state.entries.find(({ key }) => key.startsWith(layout.running));
   if (left !== undefined) return `P11: ${left.key} is left, and nobody looks after it`;
-  for (const run of Object.keys(state.starts))
+  for (const run of Object.keys(state.starts)) {
     if (state.records[run] === undefined) return `P2: ${run} ran and has no record`;
-  const entry = entryOf(state, layout.job(job));
+    if (state.records[run] === 'skipped') return `P2: ${run} ran, and its record says that it did not`;
+  }
+  const entry = entryOf(state, jobKey);
   const read = entry === null ? null : decode(JobValue, entry);
-  if (!read?.ok) return null;
-  const { floor, floorWhy } = read.value;
+  const { deletedAt } = state;
+  // Of one that was there all the time every instant was due, whatever has been saved since; of one made anew those above its floor.
+  const from = !read?.ok ? Number.POSITIVE_INFINITY : deletedAt === null ? floorAt : read.value.floor;
   for (const instant of instants)
-    if (state.records[runOf(instant)] === undefined && (instant > floor || floorWhy !== 'created'))
+    if (state.records[runOf(instant)] === undefined && (instant > from || instant <= (deletedAt ?? 0)))
       return `P2: ${instant} has no record`;
   return null;
 }

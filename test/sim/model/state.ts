@@ -66,8 +66,10 @@ export interface State {
   records: Record<RunId, RunState>;
   /** Requests whose sender has given them up, and that may yet arrive. */
   late: Txn[];
-  /** What somebody asks of the API: each was decided, and its transaction is under way. */
-  acts: Txn[];
+  /** What somebody asks of the API: each was decided, when it was that time, and its transaction is under way. */
+  acts: { txn: Txn; at: number }[];
+  /** The time at which a delete of the job was decided that has come through; null: none has. */
+  deletedAt: number | null;
   /** What is left of each fault and act. */
   budget: Record<string, number>;
 }
@@ -102,7 +104,7 @@ export function canonical(state: State): string {
       out === null ? null : [out.kind, out.run, out.doubt, shapeOf(out.txn)],
     ]),
     late.map(shapeOf),
-    acts.map(shapeOf),
+    acts.map(({ txn, at }) => [at, shapeOf(txn)]),
   ]);
   const names = new Map([['0', '0']]);
   return text.replace(revisions, (_, open: string, digits: string, close: string) => {
