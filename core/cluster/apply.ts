@@ -1,6 +1,7 @@
 import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import { Refusal, refuse } from '#core/model/refusal.ts';
+import type { Run } from '#core/model/run.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import {
   decodeJob,
@@ -32,18 +33,26 @@ const nestedMost = 25;
 /** A store takes 1.5 MiB in one request. */
 const charsAtOnce = 1_000_000;
 
+/** What has been written, however often the rest had to be planned anew. */
+interface Done {
+  changes: Map<JobId, Applied>;
+  owed: Run[];
+}
+
 /** Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go. */
 export async function applyJobs(
   store: JobStore,
   jobs: readonly Job[],
   how: { by: string; dryRun: boolean; prune: string | null },
 ): Promise<Applied[]> {
-  const done = new Map<JobId, Applied>();
+  const done: Done = { changes: new Map(), owed: [] };
   for (let attempt = 1; ; attempt += 1) {
     const { plan, revision } = await planApply(store, jobs, how.prune);
     const changes = plan.filter(({ action }) => action !== 'unchanged');
-    if (how.dryRun || (await write(store, changes, revision, how.by, done)))
-      return plan.map(({ seen: _, ...one }) => done.get(one.id) ?? one);
+    if (how.dryRun || (await write(store, changes, revision, how.by, done))) {
+      if (done.owed.length > 0) await store.owes?.(done.owed);
+      return plan.map(({ seen: _, ...one }) => done.changes.get(one.id) ?? one);
+    }
     if (attempt === tries)
       throw new Refusal('conflict', 'jobs are being changed by others at the moment; try again', {
         retryAfter: 1,
@@ -96,7 +105,7 @@ async function write(
   changes: readonly Planned[],
   revision: Revision,
   by: string,
-  done: Map<JobId, Applied>,
+  done: Done,
 ): Promise<boolean> {
   const jobs = prefixRange(store.layout.jobs);
   let seenAt = revision;
@@ -113,10 +122,9 @@ async function write(
       seenAt = written.revision;
       for (const { change } of slice) {
         const { seen: _, ...applied } = change;
-        done.set(change.id, applied);
+        done.changes.set(change.id, applied);
       }
-      const owed = slice.flatMap(({ settlement }) => settlement.owed);
-      if (owed.length > 0) await store.owes?.(owed);
+      done.owed.push(...slice.flatMap(({ settlement }) => settlement.owed));
     }
   }
   return true;

@@ -175,10 +175,9 @@ export async function payOwed(
   { kv, layout, history }: { kv: Kv; layout: Layout; history: Pick<History, 'saveRuns'> },
   owed: readonly Run[],
 ): Promise<void> {
-  await history.saveRuns(owed);
-  for (let from = 0; from < owed.length; from += mostSettled)
-    await kv.txn({
-      compare: [],
-      then: owed.slice(from, from + mostSettled).map(({ id }) => ({ type: 'delete', key: layout.owing(id) })),
-    });
+  for (let from = 0; from < owed.length; from += mostSettled) {
+    const some = owed.slice(from, from + mostSettled);
+    await history.saveRuns(some);
+    await kv.txn({ compare: [], then: some.map(({ id }) => ({ type: 'delete', key: layout.owing(id) })) });
+  }
 }

@@ -221,4 +221,35 @@ describe('while the history is away', () => {
     await pay();
     assert.equal((await audits()).length, 26);
   });
+
+  it('an edit settles what was due, and says why; that comes to it at once, or stays until it can', async () => {
+    const minute = 60_000;
+    const path = '/api/v1/jobs/g/due';
+    const waiting = async () => (await api.kv.range(prefixRange(api.layout.owed))).count;
+    const due = (n: number) => new Date(Math.ceil(clock.now() / minute) * minute - n * minute).toISOString();
+    const why = async (instant: string) =>
+      (await api.ask('GET', `/api/v1/why?job=g/due&instant=${instant}`)).json;
+    await api.ask('PUT', path, { body: { ...job, schedule: '* * * * *' } });
+    await clock.advance(3 * minute);
+    await api.ask('PUT', path, { body: { ...job, schedule: '30 * * * *' } });
+    assert.equal(await waiting(), 0);
+    const edited = await why(due(2));
+    assert.deepEqual([edited.state, edited.run?.slice(0, 6)], ['skipped', 'g~due~']);
+    assert.match(edited.sentence, /one of 3 instants.* skipped: edited/);
+    await api.ask('PUT', path, { body: { ...job, schedule: '* * * * *' } });
+    await clock.advance(2 * minute);
+    for (const store of [refused, paused]) {
+      away = store;
+      const answer = api.ask('DELETE', path);
+      await clock.until(answer);
+      assert.equal((await answer).status, 200);
+      away = null;
+      assert.match((await why(due(1))).sentence, /one of 2 instants.* skipped: deleted/);
+      assert.equal(await waiting(), store === refused ? 1 : 2);
+      await api.ask('PUT', path, { body: { ...job, schedule: '* * * * *' } });
+      await clock.advance(2 * minute);
+    }
+    await api.ask('DELETE', path);
+    assert.equal(await waiting(), 2);
+  });
 });

@@ -13,9 +13,12 @@ import {
   skipInstant,
 } from '#core/cluster/jobs.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
+import { readOwed } from '#core/cluster/read-key.ts';
+import { encodeJob } from '#core/cluster/records.ts';
 import type { JobInput } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import type { Kv, Txn } from '#core/ports/kv.ts';
+import type { Run } from '#core/model/run.ts';
+import { type Kv, prefixRange, type Txn } from '#core/ports/kv.ts';
 import { memoryKv } from '#core/stores/kv/memory/memory-kv.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 
@@ -97,14 +100,6 @@ describe('what a save does to the floor', () => {
       assert.equal(edited.floor, moves ? t0 + 5 * minute : t0);
     });
 
-  it('says edited where an instant is left that nobody has decided, and nothing where none is', async () => {
-    await save();
-    await clock.advance(5 * minute);
-    assert.equal((await save({ schedule: '*/2 * * * *' })).floorWhy, 'edited');
-    await decided(t0 + 5 * minute);
-    assert.equal((await save({ schedule: '*/3 * * * *' })).floorWhy, 'created');
-  });
-
   it('never touches a cursor, nor does a delete: an instant that ran can not be due again', async () => {
     await save();
     await decided(t0 + minute);
@@ -132,6 +127,226 @@ describe('what a save does to the floor', () => {
     await resumeJob(trusting, id);
     await deleteJob(store, id, {});
     await assert.rejects(save(), refused('clock_skewed'));
+  });
+});
+
+/** What is owed to History, in the order of its instants. */
+async function owed(of = id): Promise<Run[]> {
+  const { entries } = await kv.range(prefixRange(layout.owing(of.replace('/', '~'))));
+  return entries.flatMap((entry) => {
+    const read = readOwed(layout, entry);
+    return read.ok ? [read.run] : [];
+  });
+}
+
+/** From which minute on to which, how many, and why. */
+const told = (runs: readonly Run[]) =>
+  runs.map(({ instant, until, count, state, reason, worker }) => {
+    const after = (at: number | null) => ((at ?? 0) - t0) / minute;
+    const lane = worker === null ? '' : ` on ${worker}`;
+    return `${after(instant)}-${after(until ?? instant)} ${count} ${state}: ${reason}${lane}`;
+  });
+
+async function registered(worker: string, since: number, labels = {}): Promise<void> {
+  const value = {
+    ...{ id: worker, host: worker, addresses: [], labels, version: '0', state: 'live', since, capacity: 1 },
+    ...{ tzdata: '', switchesUser: false, clockSkewMs: 0 },
+  };
+  const put = { type: 'put' as const, key: layout.worker(worker), value: JSON.stringify(value) };
+  await kv.txn({ compare: [], then: [put] });
+}
+
+describe('what is due and undecided', () => {
+  const ends: [string, () => Promise<unknown>, string[]][] = [
+    ['an edit', () => save({ schedule: '*/2 * * * *' }), ['3-5 3 skipped: edited']],
+    ['an edit to no schedule', () => save({ schedule: null }), ['3-5 3 skipped: edited']],
+    ['to disable it', () => save({ enabled: false }), ['3-5 3 skipped: disabled']],
+    ['an edit that disables it', () => save({ schedule: null, enabled: false }), ['3-5 3 skipped: disabled']],
+    ['another mode', () => save({ mode: 'all' }), ['3-5 3 skipped: edited']],
+    ['to delete it', () => deleteJob(store, id, {}), ['3-5 3 skipped: deleted']],
+    ['another command', () => save({ command: 'false' }), []],
+    ['a pause', () => pauseJob(store, id, { by: 'me', reason: '', until: null }), []],
+  ];
+  for (const [name, end, expected] of ends)
+    it(`has its record by its own schedule: ${name}`, async () => {
+      await save();
+      await decided(t0 + 2 * minute);
+      await clock.advance(5.5 * minute);
+      await end();
+      assert.deepEqual(told(await owed()), expected);
+    });
+
+  it('is nothing where all is decided, and then nobody is compared with', async () => {
+    await save();
+    await decided(t0 + 5 * minute);
+    await clock.advance(5.5 * minute);
+    const made = await save({ schedule: '*/2 * * * *' });
+    assert.deepEqual([made.floorWhy, await owed()], ['created', []]);
+  });
+
+  it('is settled once, whatever is done to the job then', async () => {
+    await save();
+    await clock.advance(2.5 * minute);
+    await save({ enabled: false });
+    await clock.advance(2 * minute);
+    await save({ schedule: '*/2 * * * *' });
+    await clock.advance(3 * minute);
+    await pauseJob(store, id, { by: 'me', reason: '', until: null });
+    await clock.advance(1 * minute);
+    await deleteJob(store, id, {});
+    assert.deepEqual(told(await owed()), [
+      '1-2 2 skipped: disabled',
+      '3-4 2 skipped: disabled',
+      '5-7 2 skipped: paused',
+    ]);
+  });
+
+  it('is called paused while it was paused, and left out where somebody had said so', async () => {
+    await save();
+    await skipInstant(store, id, t0 + 4 * minute);
+    await pauseJob(store, id, { by: 'me', reason: '', until: t0 + 2 * minute + 1 });
+    await clock.advance(6.5 * minute);
+    await save({ schedule: '*/2 * * * *' });
+    assert.deepEqual(told(await owed()), [
+      '1-2 2 skipped: paused',
+      '3-3 1 skipped: edited',
+      '4-4 1 skipped: left out by hand',
+      '5-6 2 skipped: edited',
+    ]);
+    await clock.advance(2 * minute);
+    await pauseJob(store, id, { by: 'me', reason: '', until: null });
+    await clock.advance(2 * minute);
+    await deleteJob(store, id, {});
+    assert.deepEqual(told(await owed()).at(-1), '7-9 2 skipped: paused');
+  });
+
+  it('is what an earlier version of cronfleet has left below a floor, too', async () => {
+    await save();
+    const { settled: _, ...record } = (await getJob(store, id))?.record ?? assert.fail();
+    const old = { ...record, floor: t0 + 2.5 * minute, floorWhy: 'paused' as const };
+    const put = { type: 'put' as const, key: layout.job(id), value: encodeJob(old) };
+    await kv.txn({ compare: [], then: [put] });
+    await clock.advance(4.5 * minute);
+    await save({ schedule: '*/2 * * * *' });
+    assert.deepEqual(told(await owed()), ['1-2 2 skipped: paused', '3-4 2 skipped: edited']);
+  });
+
+  it('is settled in the transaction of the save: who claims it meanwhile is not told that it was skipped', async () => {
+    await save();
+    await clock.advance(2.5 * minute);
+    let txns = 0;
+    const txn = async (asked: Txn) => {
+      if (asked.then.some(({ type }) => type === 'put') && ++txns === 1) await decided(t0 + 2 * minute);
+      return kv.txn(asked);
+    };
+    store = { ...store, kv: { ...kv, txn, range: kv.range.bind(kv) } as Kv };
+    await save({ schedule: '*/2 * * * *' });
+    assert.deepEqual([txns, await owed()], [2, []]);
+  });
+
+  it('is handed on when the save is done', async () => {
+    const handed: string[] = [];
+    store = { ...store, owes: async (runs) => void handed.push(...told(runs)) };
+    await save();
+    await clock.advance(2.5 * minute);
+    await save({ enabled: false });
+    assert.deepEqual(handed, ['1-2 2 skipped: disabled']);
+  });
+
+  it('waits at a disabled job for a clock that can be trusted, and refuses a delete that has none', async () => {
+    const trusting = store;
+    await save();
+    await clock.advance(2.5 * minute);
+    store = {
+      ...store,
+      trustClock() {
+        throw new Refusal('clock_skewed', 'off');
+      },
+    };
+    await assert.rejects(deleteJob(store, id, {}), refused('clock_skewed'));
+    await save({ enabled: false });
+    assert.deepEqual(await owed(), []);
+    store = trusting;
+    await save({ enabled: true });
+    assert.deepEqual(told(await owed()), ['1-2 2 skipped: disabled']);
+  });
+
+  it('of a deleted job is due no more where it is made anew by a clock that is a little behind', async () => {
+    await save();
+    await clock.advance(2.5 * minute);
+    await deleteJob(store, id, {});
+    store = { ...store, now: () => t0 + 1.9 * minute };
+    await save();
+    const [entry] = (await kv.range({ key: layout.cursor(id, '~') })).entries;
+    assert.equal(JSON.parse(entry?.value ?? '{}').instant, t0 + 2 * minute);
+  });
+
+  it('stays where a cursor can not be read: what it told is not known', async () => {
+    await save();
+    const put = { type: 'put' as const, key: layout.cursor(id, '~'), value: 'x' };
+    await kv.txn({ compare: [], then: [put] });
+    await clock.advance(2.5 * minute);
+    const made = await save({ schedule: '*/2 * * * *' });
+    assert.deepEqual([made.floorWhy, made.settled, await owed()], ['edited', t0, []]);
+  });
+
+  it('of a job whose schedule nobody can read keeps nobody from putting that right', async () => {
+    const record = await save();
+    const broken = { ...record, job: { ...record.job, schedule: 'not one' } };
+    const put = { type: 'put' as const, key: layout.job(id), value: encodeJob(broken) };
+    await kv.txn({ compare: [], then: [put] });
+    await clock.advance(2.5 * minute);
+    assert.equal((await save()).floorWhy, 'edited');
+    await deleteJob(store, id, {});
+  });
+});
+
+describe('what is due and undecided in mode all', () => {
+  async function lane(worker: string, instant: number): Promise<void> {
+    const value = JSON.stringify({ instant, from: worker, why: 'run', run: null });
+    await kv.txn({ compare: [], then: [{ type: 'put', key: layout.cursor(id, worker), value }] });
+  }
+
+  it('has a record in the lane of each worker that fits, also of one that is gone for the moment', async () => {
+    await save({ mode: 'all', target: { labels: { zone: 'a' } } });
+    await registered('w1', t0, { zone: 'a' });
+    await lane('w1', t0 + 1 * minute);
+    await registered('w2', t0 + 2.5 * minute, { zone: 'a' });
+    await registered('w3', t0, { zone: 'b' });
+    await lane('w4', t0 + 3 * minute);
+    await lane('w5', t0 - 1_500 * minute);
+    await clock.advance(4.5 * minute);
+    const target = { labels: { zone: 'a' } };
+    const made = await save({ mode: 'all', schedule: '*/2 * * * *', target });
+    assert.deepEqual(told(await owed()).sort(), [
+      '2-4 3 skipped: edited on w1',
+      '3-4 2 skipped: edited on w2',
+      '4-4 1 skipped: edited on w4',
+    ]);
+    assert.deepEqual([made.floorWhy, made.settled], ['created', made.floor]);
+    await clock.advance(2 * minute);
+    await deleteJob(store, id, {});
+    assert.deepEqual(
+      told(await owed())
+        .sort()
+        .slice(3),
+      ['5-5 1 skipped: deleted on w1', '5-5 1 skipped: deleted on w2', '5-5 1 skipped: deleted on w4'],
+    );
+  });
+
+  it('is left to the deciders where that is of more lanes than one transaction holds', async () => {
+    await save({ mode: 'all' });
+    for (let n = 0; n <= 100; n += 1) {
+      await registered(`w${n}`, t0);
+      await lane(`w${n}`, t0 + minute);
+    }
+    await clock.advance(2.5 * minute);
+    const made = await save({ mode: 'all', schedule: '*/2 * * * *' });
+    assert.deepEqual([made.floorWhy, made.settled, (await owed()).length], ['edited', t0, 0]);
+    for (let n = 0; n < 30; n += 1) await lane(`w${n}`, t0 + 3 * minute);
+    await clock.advance(2 * minute);
+    await save({ mode: 'all', schedule: '* * * * *' });
+    assert.equal((await owed()).length, 71);
   });
 });
 
@@ -310,6 +525,53 @@ describe('applying jobs', () => {
     assert.deepEqual(
       left.jobs.map(({ record }) => `${record.job.group}/${record.job.name}`),
       ['g/j0', 'gg/x'],
+    );
+  });
+
+  it('settles what is due of a hundred in one transaction, by who is deleted and by who is changed', async () => {
+    const all = { ...how, prune: 'g' };
+    await applyJobs(store, many(100, { schedule: '* * * * *' }), all);
+    for (let n = 0; n < 100; n += 1)
+      for (const minutes of [2, 4, 6]) await skipInstant(store, `g/j${n}`, t0 + minutes * minute);
+    await clock.advance(7.5 * minute);
+    let writes = 0;
+    const handed: Run[] = [];
+    const txn = (asked: Txn) => {
+      if (asked.then.some(({ type }) => type !== 'range')) writes += 1;
+      return kv.txn(asked);
+    };
+    const counting = { ...kv, txn, range: kv.range.bind(kv) } as Kv;
+    const owes = async (runs: readonly Run[]) => void handed.push(...runs);
+    await applyJobs({ ...store, kv: counting, owes }, many(50, { schedule: '*/5 * * * *' }), all);
+    assert.equal(writes, 1);
+    const each = (reason: string) =>
+      [1, 2, 3, 4, 5, 6, 7].map((n) => `${n}-${n} 1 skipped: ${n % 2 === 0 ? 'left out by hand' : reason}`);
+    assert.deepEqual(
+      [told(await owed('g/j7~')), told(await owed('g/j77~'))],
+      [each('edited'), each('deleted')],
+    );
+    assert.equal(handed.length, 700);
+  });
+
+  it('plans anew where somebody has decided meanwhile what it was about to settle', async () => {
+    await applyJobs(store, many(3, { schedule: '* * * * *' }), how);
+    await clock.advance(1.5 * minute);
+    let first = true;
+    const txn = async (asked: Txn) => {
+      if (first && asked.then.some(({ type }) => type !== 'range')) {
+        first = false;
+        const value = JSON.stringify({ instant: t0 + minute, from: 'w1', why: 'run', run: null });
+        await kv.txn({ compare: [], then: [{ type: 'put', key: layout.cursor('g/j1', '~'), value }] });
+      }
+      return kv.txn(asked);
+    };
+    const meddling = { ...store, kv: { ...kv, txn, range: kv.range.bind(kv) } as Kv };
+    assert.deepEqual(actions(await applyJobs(meddling, many(3, { schedule: '*/2 * * * *' }), how)), [
+      'update',
+    ]);
+    assert.deepEqual(
+      await Promise.all(['g/j0', 'g/j1', 'g/j2'].map(async (of) => (await owed(of)).length)),
+      [1, 0, 1],
     );
   });
 

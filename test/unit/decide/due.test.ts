@@ -7,6 +7,7 @@ import {
   type Instants,
   type LaneView,
   onTimeMs,
+  settleVersion,
   uncovered,
 } from '#core/decide/due.ts';
 import { Job, type JobInput, type JobRecord } from '#core/model/job.ts';
@@ -88,10 +89,78 @@ describe('what a lane does next', () => {
     });
   });
 
+  it('says nothing twice: of what a save has settled there is a record', () => {
+    const floor = { floor: at(4.5), floorWhy: 'disabled' as const, now: at(4.6) };
+    const wait = { do: 'wait', at: at(5), instant: at(5) };
+    assert.deepEqual(decideLane(view({}, { ...floor, settled: at(4.5) })), wait);
+    assert.deepEqual(decideLane(view({}, { ...floor, settled: at(2.5) })), {
+      do: 'decide',
+      cursor: at(4.5),
+      records: [{ instant: at(3), until: at(4), count: 2, state: 'skipped', reason: 'disabled' }],
+    });
+    // Nor has a settlement anything to do with what is due.
+    assert.equal(decideLane(view({}, { settled: at(9), now: at(1) })).do, 'run');
+    // Of a lane that nobody knew of then it says nothing.
+    const all = view({ mode: 'all' }, { ...floor, settled: at(4.5), cursor: null, createdAt: at(2.5) });
+    assert.deepEqual(decideLane({ ...all, record: { ...all.record, createdAt: at(2.5) } }), {
+      do: 'decide',
+      cursor: at(4.5),
+      records: [{ instant: at(3), until: at(4), count: 2, state: 'skipped', reason: 'disabled' }],
+    });
+  });
+
   it('says nothing of the time before a job was made', () => {
     const verdict = decideLane(view({}, { cursor: at(-30), floor: at(0), now: at(0.5) }));
     assert.deepEqual(verdict, { do: 'wait', at: at(1), instant: at(1) });
   });
+});
+
+describe('what is said of the undecided when a version ends', () => {
+  const rows: [string, Partial<JobInput>, Partial<LaneView & JobRecord>, string[]][] = [
+    ['nothing where all is decided', {}, { cursor: at(4) }, []],
+    ['nothing where there is no schedule', {}, { schedule: null }, []],
+    ['nothing of what is claimed ahead', {}, { cursor: at(5) }, []],
+    ['one stretch', {}, {}, ['1-4 edited']],
+    ['from the floor on', {}, { floor: at(2.5) }, ['3-4 edited']],
+    [
+      'what lies below a floor, by its reason',
+      {},
+      { floor: at(2.5), floorWhy: 'paused' },
+      ['1-2 paused', '3-4 edited'],
+    ],
+    ['nothing that is settled', {}, { floor: at(2.5), floorWhy: 'paused', settled: at(2.5) }, ['3-4 edited']],
+    ['disabled, where it has been', { enabled: false }, { settled: at(2.5) }, ['3-4 disabled']],
+    ['paused, where it is', {}, { paused: { by: 'me', at: at(0), reason: '', until: null } }, ['1-4 paused']],
+    [
+      'paused up to the end of a pause',
+      {},
+      { paused: { by: 'me', at: at(0), reason: '', until: at(3) } },
+      ['1-2 paused', '3-4 edited'],
+    ],
+    [
+      'left out, where somebody said so',
+      {},
+      { skips: [at(2), at(9)] },
+      ['1-1 edited', '2-2 left out by hand', '3-4 edited'],
+    ],
+    [
+      'from its creation where nobody has decided anything',
+      {},
+      { cursor: null, floor: at(1.5), createdAt: at(1.5) },
+      ['2-4 edited'],
+    ],
+  ];
+  for (const [name, job, more, expected] of rows)
+    it(name, () => {
+      const stretches = settleVersion(view(job, { now: at(4.5), ...more }), 'edited');
+      assert.deepEqual(
+        stretches.map(
+          ({ instant, until, reason }) => `${(instant - t0) / minute}-${(until - t0) / minute} ${reason}`,
+        ),
+        expected,
+      );
+      assert.ok(stretches.every(({ state }) => state === 'skipped'));
+    });
 });
 
 describe('what nobody could run in time', () => {
