@@ -71,9 +71,14 @@ export function undecidedSince(
   return [{ ...range, target: 'mod', op: '<', revision: String(BigInt(revision) + 1n) }];
 }
 
-/** Whether a save ends the version that stands: what is due then is due no more, or is told by another schedule. */
+/** Whether a save ends the version that stands: what is due then is due no more, or is told by another schedule, or to others. */
 export function endsVersion(seen: JobRecord, job: Job): boolean {
-  return seen.job.enabled !== job.enabled || movesInstants(seen.job, job);
+  return seen.job.enabled !== job.enabled || movesInstants(seen.job, job) || movesLanes(seen.job, job);
+}
+
+/** In mode all who is left out by a new target does not even look any more. */
+function movesLanes(before: Job, after: Job): boolean {
+  return before.mode === 'all' && !same(after.target, before.target);
 }
 
 function movesInstants(before: Job, after: Job): boolean {
@@ -131,9 +136,10 @@ export function recordOf(
   const floor = floors ? Math.max(floorAt(store, now), decided, seen.floor, seen.settled ?? 0) : seen.floor;
   // To disable is to stop something: no clock is in the way of that. What it leaves is settled when the job is enabled, edited or deleted.
   const ends = floors || (endsVersion(seen, job) && isTrusted(store));
-  const why = job.enabled ? 'edited' : 'disabled';
-  const settlement = ends ? settle(store.layout, seen, lanes, { why, now }) : null;
-  const settled = settlement === null ? seen.settled : Math.max(now, floor, seen.settled ?? 0);
+  const whole = floors || seen.job.enabled !== job.enabled;
+  const end = { why: job.enabled ? ('edited' as const) : ('disabled' as const), now };
+  const settlement = ends ? settle(store.layout, seen, lanes, whole ? end : { ...end, next: job }) : null;
+  const settled = settlement !== null && whole ? Math.max(now, floor, seen.settled ?? 0) : seen.settled;
   const unsettled = settlement === null ? 'edited' : 'created';
   // The course's text stands for the schedule as long as that is the same.
   const kept = same(job.schedule, seen.job.schedule) ? seen.cronExpr : null;

@@ -112,18 +112,26 @@ function readable(job: Job): { schedule: Schedule | null } | null {
   }
 }
 
+/** Whether the next version of a job of mode all has this lane no more. */
+function isLeftOut(lane: string, next: Job, { workers }: Lanes): boolean {
+  const worker = workers.find(({ id }) => id === lane);
+  const named = next.target.workers;
+  return worker === undefined ? named.length > 0 && !named.includes(lane) : !fits(next, worker);
+}
+
 /**
  * What is due up to `now` and undecided when `record` comes to its end, with a record for each lane's; null: that can't be told, or is
- * of more lanes than one transaction holds. Cursors are left alone where a floor, or what the job says is settled, stands above that.
+ * of more lanes than one transaction holds. `next`: only the lanes that this version leaves out come to their end. Cursors are left alone
+ * where a floor, or what the job says is settled, stands above that.
  */
 export function settle(
   layout: Layout,
   record: JobRecord,
   lanes: Lanes,
-  end: { why: 'edited' | 'disabled' | 'deleted'; now: number },
+  end: { why: 'edited' | 'disabled' | 'deleted'; now: number; next?: Job },
 ): Settlement | null {
   const { job } = record;
-  const { now, why } = end;
+  const { now, why, next } = end;
   const id = jobId(job.group, job.name);
   const known = cursorsOf(lanes);
   const read = readable(job);
@@ -131,6 +139,7 @@ export function settle(
   const { schedule } = read;
   const settlement: Settlement = { judgedOn: [], ops: [], owed: [] };
   for (const { lane, cursor, mod, since } of lanesOf(record, known, lanes, now)) {
+    if (next !== undefined && !isLeftOut(lane, next, lanes)) continue;
     // As its decider would (verdictOf in the planner): a lane of a worker's own begins when that came.
     const { floor, createdAt } = record;
     const seen =
@@ -145,9 +154,9 @@ export function settle(
     settlement.owed.push(...owed);
     settlement.ops.push(...owed.map((run) => owe(layout, run, now)));
     // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
-    // own would go on from when that came.
+    // own, where it comes to be one again, would go on from when that came, or from where it was.
     const last = stretches.at(-1)?.until ?? now;
-    if (why === 'deleted' || (job.mode === 'all' && cursor === null))
+    if (why === 'deleted' || next !== undefined || (job.mode === 'all' && cursor === null))
       settlement.ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
     if (settlement.ops.length > mostSettled) return null;
   }

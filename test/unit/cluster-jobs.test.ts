@@ -334,6 +334,20 @@ describe('what is due and undecided in mode all', () => {
     );
   });
 
+  it('has its record where a new target leaves a lane out, which goes on from there should it come back', async () => {
+    await save({ mode: 'all', target: { workers: ['w1', 'w2'] } });
+    for (const worker of ['w1', 'w2']) await registered(worker, t0);
+    await lane('w1', t0 + minute);
+    await clock.advance(3.5 * minute);
+    const made = await save({ mode: 'all', target: { workers: ['w2'] } });
+    assert.deepEqual(
+      [made.floor, made.settled, told(await owed())],
+      [t0, t0, ['2-3 2 skipped: edited on w1']],
+    );
+    const [entry] = (await kv.range({ key: layout.cursor(id, 'w1') })).entries;
+    assert.equal(JSON.parse(entry?.value ?? '{}').instant, t0 + 3 * minute);
+  });
+
   it('is left to the deciders where that is of more lanes than one transaction holds', async () => {
     await save({ mode: 'all' });
     for (let n = 0; n <= 100; n += 1) {

@@ -35,13 +35,14 @@ export function endedVersions(evidence: Evidence): Violation[] {
       const next = versions[n + 1];
       if (change.type !== 'put' || next === undefined || next.at > endAt - 60_000) continue;
       const read = decode(JobValue, change.entry);
-      const until = read.ok && read.value.job.enabled ? dueUntil(read.value, next, evidence) : null;
-      if (!read.ok || until === null) continue;
+      if (!read.ok || !read.value.job.enabled) continue;
       const schedule = scheduleOf(read.value.job);
       // What a clock that was set back comes by again has been decided before, under another version.
       const passed = isClockSet(evidence) ? log.before(layout.cursor(id, oneLane), change.entry.mod) : null;
       const above = Math.max(read.value.floor, (passed && cursorOf(passed)) ?? 0);
       for (const { lane, since } of lanesOf(read.value, next, evidence)) {
+        const until = dueUntil(read.value, lane, next, evidence);
+        if (until === null) continue;
         const records = (by.get(id) ?? []).filter((run) => isOwn(run) && laneOf(run) === lane);
         for (
           let due = schedule?.next(Math.max(above, since)) ?? null;
@@ -60,8 +61,13 @@ export function endedVersions(evidence: Evidence): Violation[] {
   return [...found, ...ranAllTheSame(evidence)];
 }
 
-/** Up to when instants were due under a version that has ended; null: they still are under the next. UTC ms by the clock that ended it. */
-function dueUntil(version: JobRecord, { change, at }: Logged, evidence: Evidence): number | null {
+/** Up to when instants of a lane were due under a version that has ended; null: they still are under the next. UTC ms by the clock that ended it. */
+function dueUntil(
+  version: JobRecord,
+  lane: string,
+  { change, at }: Logged,
+  evidence: Evidence,
+): number | null {
   // When a clock that is set by minutes said what is not known afterwards.
   if (change.type === 'delete')
     return isClockSet(evidence) ? null : epoch + at + evidence.scenario.apiOffsetMs - onItsWayMs;
@@ -71,7 +77,10 @@ function dueUntil(version: JobRecord, { change, at }: Logged, evidence: Evidence
   const saved = revision !== version.revision;
   // Above a floor that stands higher than its save's own time, others have claimed ahead.
   if (floor > version.floor) return saved ? Math.min(floor, updatedAt) : floor;
-  return job.enabled ? null : updatedAt;
+  const worker = evidence.log.before(evidence.layout.worker(lane), modOf(change));
+  const there = worker === null ? null : decode(WorkerValue, worker);
+  const leftOut = lane !== oneLane && there?.ok && !fits(job, there.value);
+  return job.enabled && !leftOut ? null : updatedAt;
 }
 
 /** One machine, whose API lives by the same clock: of several the API goes by the true one. */
