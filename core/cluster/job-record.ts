@@ -104,6 +104,25 @@ export function settleDeleted(store: JobStore, seen: JobRecord, lanes: Lanes): S
   return settlement;
 }
 
+/** The record of a job whose pause is over, and what that settles: the floor moves to `until`, and what lies below it was paused. */
+export function afterPause(
+  store: JobStore,
+  seen: JobRecord,
+  until: number,
+  lanes: Lanes,
+): { record: JobRecord; settlement: Settlement } {
+  const floor = Math.max(until, seen.floor, seen.settled ?? 0);
+  const settlement = settle(store.layout, seen, lanes, { why: 'edited', until, now: store.now() });
+  const settled = settlement === null ? seen.settled : floor;
+  return {
+    record: {
+      ...{ ...seen, paused: null, floor, floorWhy: 'paused' },
+      ...(settled === undefined ? {} : { settled }),
+    },
+    settlement: settlement ?? nothingToSettle,
+  };
+}
+
 /**
  * The record that a save makes, and what it settles of the version before it. The floor moves to now where the job is new or enabled, or
  * where anything that decides its instants changed: no burst follows a save. What was due until then and undecided gets its record

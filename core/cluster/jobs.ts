@@ -5,6 +5,7 @@ import { Refusal, refuse } from '#core/model/refusal.ts';
 import { type Compare, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
 import {
+  afterPause,
   decodeJob,
   endsVersion,
   floorAt,
@@ -160,17 +161,22 @@ export function deleteJob(store: JobStore, id: JobId, condition: Condition): Pro
   });
 }
 
+interface Changed {
+  record: JobRecord;
+  settlement?: Settlement;
+}
+
 function changeJob(
   store: JobStore,
   id: JobId,
   condition: Condition,
-  change: (record: JobRecord) => JobRecord,
+  change: (record: JobRecord) => Changed | Promise<Changed>,
 ): Promise<Saved> {
-  return update(store, id, (seen) => {
+  return update(store, id, async (seen) => {
     if (seen === null) throw notFound(id);
     checkCondition(id, seen, condition);
-    const after = change(seen.record);
-    return { put: after, answer: { before: seen.record, after } };
+    const { record: after, settlement = nothingToSettle } = await change(seen.record);
+    return { put: after, answer: { before: seen.record, after }, settlement };
   });
 }
 
@@ -189,27 +195,26 @@ export async function pauseJob(
       new Date(pause.until).toISOString(),
       'a time that is still to come',
     );
-  return changeJob(store, id, condition, (record) => ({
-    ...pastPause(record, at),
-    paused: { ...pause, at },
-  }));
+  return changeJob(store, id, condition, async (seen) => {
+    const { record, ...rest } = await pastPause(store, seen, at);
+    return { ...rest, record: { ...record, paused: { ...pause, at } } };
+  });
 }
 
 /** A pause that ran out by itself: what it covered stays covered, whether somebody has decided it or not. */
-function pastPause(record: JobRecord, now: number): JobRecord {
+async function pastPause(store: JobStore, record: JobRecord, now: number): Promise<Changed> {
   const until = record.paused?.until ?? null;
-  if (until === null || isPaused(record.paused, now)) return record;
-  if (until - 1 <= record.floor) return { ...record, paused: null };
-  return { ...record, paused: null, floor: until - 1, floorWhy: 'paused' };
+  if (until === null || isPaused(record.paused, now)) return { record };
+  if (until - 1 <= record.floor) return { record: { ...record, paused: null } };
+  return afterPause(store, record, until - 1, await lanesOf(store, record));
 }
 
 /** Goes on with its schedule from now; what was paused is not made up for. */
 export function resumeJob(store: JobStore, id: JobId, condition: Condition = {}): Promise<Saved> {
-  return changeJob(store, id, condition, (record) => {
-    const now = store.now();
-    return isPaused(record.paused, now)
-      ? { ...record, paused: null, floor: Math.max(floorAt(store, now), record.floor), floorWhy: 'paused' }
-      : pastPause(record, now);
+  return changeJob(store, id, condition, async (record) => {
+    if (!isPaused(record.paused, store.now())) return pastPause(store, record, store.now());
+    const lanes = await lanesOf(store, record);
+    return afterPause(store, record, floorAt(store, store.now()), lanes);
   });
 }
 
@@ -243,6 +248,6 @@ export function skipInstant(
         'skips_full',
         `instant: ${maxSkips} instants of ${id} are left out already; expected at most ${maxSkips}, pause the job instead`,
       );
-    return { ...record, skips };
+    return { record: { ...record, skips } };
   });
 }

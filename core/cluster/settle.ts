@@ -120,7 +120,7 @@ function isLeftOut(lane: string, next: Job, { workers }: Lanes): boolean {
 }
 
 /**
- * What is due up to `now` and undecided when `record` comes to its end, with a record for each lane's; null: that can't be told, or is
+ * What is due up to `until` (now) and undecided when `record` comes to its end, with a record for each lane's; null: that can't be told, or is
  * of more lanes than one transaction holds. `next`: only the lanes that this version leaves out come to their end. Cursors are left alone
  * where a floor, or what the job says is settled, stands above that.
  */
@@ -128,10 +128,10 @@ export function settle(
   layout: Layout,
   record: JobRecord,
   lanes: Lanes,
-  end: { why: 'edited' | 'disabled' | 'deleted'; now: number; next?: Job },
+  end: { why: 'edited' | 'disabled' | 'deleted'; until?: number; now: number; next?: Job },
 ): Settlement | null {
   const { job } = record;
-  const { now, why, next } = end;
+  const { now, until = now, why, next } = end;
   const id = jobId(job.group, job.name);
   const known = cursorsOf(lanes);
   const read = readable(job);
@@ -146,7 +146,7 @@ export function settle(
       cursor === null
         ? { ...record, floor: Math.max(floor, since), createdAt: Math.max(createdAt, since) }
         : record;
-    const stretches = settleVersion({ record: seen, schedule, cursor, now }, why);
+    const stretches = settleVersion({ record: seen, schedule, cursor, now: until }, why);
     if (stretches.length === 0) continue;
     const key = layout.cursor(id, lane);
     settlement.judgedOn.push({ key, target: 'mod', op: '=', revision: mod });
@@ -155,7 +155,7 @@ export function settle(
     settlement.ops.push(...owed.map((run) => owe(layout, run, now)));
     // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
     // own, where it comes to be one again, would go on from when that came, or from where it was.
-    const last = stretches.at(-1)?.until ?? now;
+    const last = stretches.at(-1)?.until ?? until;
     if (why === 'deleted' || next !== undefined || (job.mode === 'all' && cursor === null))
       settlement.ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
     if (settlement.ops.length > mostSettled) return null;
