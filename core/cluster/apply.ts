@@ -115,7 +115,7 @@ async function write(
       // Nobody has touched any job since it was read: neither those that change nor those found unchanged, or not there.
       const compare: Compare[] = [
         { ...jobs, target: 'mod', op: '<', revision: after(seenAt) },
-        ...slice.flatMap(({ settlement }) => settlement.judgedOn),
+        ...new Set(slice.flatMap(({ settlement }) => settlement.judgedOn)),
       ];
       const written = await store.kv.txn({ compare, then: slice.flatMap(({ ops }) => ops) });
       if (!written.succeeded) return false;
@@ -173,26 +173,18 @@ function together(ops: readonly Op[]): Op[] {
 
 function slices(writes: readonly Write[]): Write[][] {
   const made: Write[][] = [];
-  let used = { chars: 0, ops: 0, compares: 0 };
   for (const write of writes) {
-    const { ops, settlement } = write;
-    const next = { chars: charsOf(ops), ops: ops.length, compares: settlement.judgedOn.length };
-    const sum = {
-      chars: used.chars + next.chars,
-      ops: used.ops + next.ops,
-      compares: used.compares + next.compares,
-    };
     const last = made.at(-1);
-    const fits = sum.chars <= charsAtOnce && sum.ops <= changesAtOnce && sum.compares <= changesAtOnce;
-    if (last !== undefined && fits) {
-      last.push(write);
-      used = sum;
-    } else {
-      made.push([write]);
-      used = next;
-    }
+    if (last !== undefined && fits([...last, write])) last.push(write);
+    else made.push([write]);
   }
   return made;
+}
+
+function fits(slice: readonly Write[]): boolean {
+  const ops = slice.flatMap((write) => write.ops);
+  const compares = new Set(slice.flatMap(({ settlement }) => settlement.judgedOn));
+  return charsOf(ops) <= charsAtOnce && Math.max(ops.length, compares.size) <= changesAtOnce;
 }
 
 function charsOf(ops: readonly Op[]): number {

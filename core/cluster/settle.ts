@@ -24,16 +24,17 @@ const goneMs = 86_400_000;
 /** What of the store says how far each lane of a job is. */
 export interface Lanes {
   cursors: readonly ReadKey<{ lane: string; value: CursorValue }>[];
-  /** Looked up for mode all, where each registered worker that fits is a lane. */
+  /** Looked up for mode all, where each registered worker that fits is a lane; and that none has come since. */
   workers: readonly WorkerValue[];
+  noneCame: Compare | null;
 }
 
 /** Of a job that is new, or of which nothing ends. */
-export const noLanes: Lanes = { cursors: [], workers: [] };
+export const noLanes: Lanes = { cursors: [], workers: [], noneCame: null };
 
 /** What goes into the transaction that ends a version of a job. */
 export interface Settlement {
-  /** That nobody has decided in a lane of which something is settled here. */
+  /** That nobody has decided in a lane of which something is settled here, and no lane has come to be. */
   judgedOn: Compare[];
   ops: Op[];
   owed: Run[];
@@ -52,15 +53,17 @@ export async function readLanes(
     kv,
     ids.map((id) => prefixRange(layout.cursorsOf(id))),
   );
-  const all = records.some(({ job }) => job.mode === 'all');
-  const registered = all ? (await kv.range(prefixRange(layout.workers))).entries : [];
-  const workers = registered.flatMap((entry) => {
+  const known = ids.map((id, at) => [id, (found[at] ?? []).map((one) => readCursor(layout, one))] as const);
+  if (!records.some(({ job }) => job.mode === 'all'))
+    return new Map(known.map(([id, cursors]) => [id, { ...noLanes, cursors }]));
+  const range = prefixRange(layout.workers);
+  const { entries, revision } = await kv.range(range);
+  const workers = entries.flatMap((entry) => {
     const read = readWorker(layout, entry);
     return read.ok ? [read.record] : [];
   });
-  return new Map(
-    ids.map((id, at) => [id, { cursors: (found[at] ?? []).map((one) => readCursor(layout, one)), workers }]),
-  );
+  const noneCame: Compare = { ...range, target: 'mod', op: '<', revision: String(BigInt(revision) + 1n) };
+  return new Map(known.map(([id, cursors]) => [id, { cursors, workers, noneCame }]));
 }
 
 interface Lane {
@@ -137,7 +140,9 @@ export function settle(
   const read = readable(job);
   if (known === null || read === null) return null;
   const { schedule } = read;
-  const settlement: Settlement = { judgedOn: [], ops: [], owed: [] };
+  const { noneCame } = lanes;
+  const judgedOn = job.mode === 'all' && schedule !== null && noneCame !== null ? [noneCame] : [];
+  const settlement: Settlement = { judgedOn, ops: [], owed: [] };
   for (const { lane, cursor, mod, since } of lanesOf(record, known, lanes, now)) {
     if (next !== undefined && !isLeftOut(lane, next, lanes)) continue;
     // As its decider would (verdictOf in the planner): a lane of a worker's own begins when that came.
