@@ -62,7 +62,7 @@ export function createDecisions(deps: DecisionsDeps) {
       const piece =
         verdict.do === 'decide'
           ? decideWithout(layout, basisOf(lane, job), { ...decision, becauseAlive: false })
-          : catchUpAll(layout, basisOf(lane, job), { ...decision, ...catchUpOrder(lane, verdict) });
+          : catchUpAll(layout, basisOf(lane, job), { ...decision, ...catchUpOrder(lane, job, verdict) });
       await decided(lane, cursor, owed, await claims.submit(piece));
     } finally {
       lane.busy = false;

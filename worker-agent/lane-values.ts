@@ -11,6 +11,9 @@ import { leaseGrace } from './lease-grace.ts';
 import type { Mirror, MirroredJob } from './mirror.ts';
 import type { Presence } from './presence.ts';
 
+/** Counting stops here: a backlog of a million instants says enough. */
+const countLimit = 1_000_000;
+
 /** What is said of a lane as it stands now: the verdict on what is due, and the values that a decision writes. */
 export function createLaneValues(
   deps: Pick<AgentDeps, 'clock' | 'settings'> & { mirror: Mirror; presence: Presence },
@@ -81,8 +84,10 @@ export function createLaneValues(
 
   function catchUpOrder(
     lane: Lane,
+    { record, schedule }: MirroredJob,
     { from, to }: { from: number; to: number },
   ): { order: string; value: OrderValue } {
+    const leftOut = record.skips.filter((instant) => instant >= from && instant <= to).length;
     const worker = lane.lane === oneLane ? null : lane.lane;
     const id = `catch-up.${instantText(to)}`;
     return {
@@ -92,6 +97,7 @@ export function createLaneValues(
         from,
         to,
         next: from,
+        left: (schedule?.count(from - 1, to, countLimit) ?? 0) - leftOut,
         env: {},
         worker,
         expiresAt: null,

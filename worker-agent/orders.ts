@@ -189,7 +189,10 @@ export function createOrders(
           run,
           overlaps: spec.overlap === 'allow',
           running,
-          order: { ...value, taken: { run, at }, next: following, done: following === null },
+          order: {
+            ...{ ...value, taken: { run, at }, next: following, done: following === null },
+            ...(value.left === undefined ? {} : { left: value.left - 1 }),
+          },
         },
       ),
     );
@@ -261,6 +264,7 @@ export function createOrders(
       reason,
       instant,
       until: value.to !== null && value.to !== instant ? value.to : null,
+      count: value.left ?? 1,
       trigger: triggers[value.kind],
       worker: settings.id,
       plannedAt: instant ?? value.at,

@@ -107,6 +107,8 @@ export const OrderValue = v.object({
   to: orNull(ms),
   /** The next instant to run, null when none is left or for run. */
   next: orNull(ms),
+  /** catch-up: how many are left with that one, so that who ends it under another schedule can tell. Left out: it is not known. */
+  left: v.exactOptional(v.number()),
   env: v.record(v.string(), v.string()),
   /** The only worker that may take it, or null: whoever is home. */
   worker: orNull(v.string()),

@@ -62,6 +62,25 @@ describe('a version of a job that comes to its end', () => {
     });
   }
 
+  for (const [how, act] of Object.entries(endings))
+    it(`${how}: what is left of a backlog that runs one after the other has one record, which counts it`, async () => {
+      const rig = new Rig();
+      await rig.save({ command: 'sim 3000-3000 0', catchUp: 'all' });
+      await rig.until(65);
+      rig.agent(rig.host());
+      // From 10 s to 60 s all are to run; the second does.
+      await rig.until(70);
+      await act(rig, rig.api());
+      await rig.until(200);
+      const left = rig.history.records.get(rig.run(30));
+      assert.deepEqual(
+        [left?.state, left?.instant, left?.until, left?.count],
+        [how === 'edited' ? 'skipped' : 'cancelled', rig.instant(30), rig.instant(60), 4],
+      );
+      assert.equal(broken(rig, 'P1', 'P2'), null);
+      await rig.end();
+    });
+
   it('leaves the next instant of its successor on time', async () => {
     for (const ahead of [900, 400, 250]) {
       const rig = new Rig();
