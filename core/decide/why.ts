@@ -103,11 +103,12 @@ function ended({ state }: Run): string {
   return words[state] ?? (state === 'timed_out' ? 'timed out' : `was ${state}`);
 }
 
-/** Whoever has decided it wrote its record, and that can't be read. What nobody has decided yet has none. */
+/** Whoever has decided or settled it wrote its record, and that can't be read. What nobody has decided yet has none. */
 function unreadable({ historyAway, instant, now, record, cursors }: WhyFacts): Verdict | null {
   if (!historyAway || instant > now) return null;
   const decided = cursors.filter((cursor) => cursor.instant >= instant);
-  if (record !== null && decided.length === 0 && instant > record.floor) return null;
+  const told = Math.max(record?.floor ?? 0, record?.settled ?? 0);
+  if (record !== null && decided.length === 0 && instant > told) return null;
   const far = decided.map(({ instant: at, why }) => `${why}, up to ${shown(at)}`).join('; ');
   return say(
     'unknown',

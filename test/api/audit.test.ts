@@ -238,14 +238,14 @@ describe('while the history is away', () => {
     assert.match(edited.sentence, /one of 3 instants.* skipped: edited/);
     await api.ask('PUT', path, { body: { ...job, schedule: '* * * * *' } });
     await clock.advance(2 * minute);
-    for (const store of [refused, paused]) {
-      away = store;
+    for (const how of [refused, paused]) {
+      store.set(how);
       const answer = api.ask('DELETE', path);
       await clock.until(answer);
       assert.equal((await answer).status, 200);
-      away = null;
+      store.set(null);
       assert.match((await why(due(1))).sentence, /one of 2 instants.* skipped: deleted/);
-      assert.equal(await waiting(), store === refused ? 1 : 2);
+      assert.equal(await waiting(), how === refused ? 1 : 2);
       await api.ask('PUT', path, { body: { ...job, schedule: '* * * * *' } });
       await clock.advance(2 * minute);
     }

@@ -247,6 +247,28 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
     'unknown',
     /history does not answer/,
   ],
+  [
+    'was settled when its job was disabled, while the history is away',
+    { historyAway: true, record: record({ settled: t }, { enabled: false }) },
+    'unknown',
+    /it alone knows/,
+  ],
+  [
+    'has come while disabled, while the history is away',
+    { historyAway: true, record: record({ settled: t - 1 }, { enabled: false }) },
+    'skipped',
+    /disabled/,
+  ],
+  [
+    'was settled by an edit to another schedule, and is of no schedule now',
+    {
+      runs: [run({ state: 'skipped', reason: 'edited', until: t + minute, count: 2 })],
+      record: record({ floor: t + 2 * minute, settled: t + 2 * minute }),
+      schedule: null,
+    },
+    'skipped',
+    /one of 2 instants.* skipped: edited/,
+  ],
   ['nobody has decided, while the history is away', { historyAway: true }, 'due', /w1 may run it/],
   [
     'is to come, and a cursor ahead of the clock says it is decided',
