@@ -4,7 +4,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { run } from '$platform/src/auto/run.ts';
 
 const resources = [];
-let changed = performance.now();
+/** How much has been made and looked up. */
+let made = 0;
 const { CONFIG_APP } = process.env;
 const app = JSON.parse(CONFIG_APP ?? '{}');
 
@@ -76,14 +77,14 @@ const calls = {
 pulumi.runtime.setMocks(
   {
     newResource(args) {
-      changed = performance.now();
+      made += 1;
       const { type, name, inputs } = args;
       resources.push({ type, name, inputs, custom: args.custom });
       const arn = `arn:aws:${type.split(':')[1]?.split('/')[0]}:eu-central-1:123456789012:${name}`;
       return { id: `${name}-id`, state: { arn, ...inputs, ...outputs[type]?.(args) } };
     },
     call({ token, inputs }) {
-      changed = performance.now();
+      made += 1;
       return calls[token]?.(inputs) ?? inputs;
     },
   },
@@ -121,8 +122,15 @@ try {
   failed(error);
 }
 
-// The functions come some turns after everything else: the graph is whole when nothing has come for a while.
-while (performance.now() - changed < 1_000) await new Promise((resolve) => setTimeout(resolve, 50));
+// The functions come some turns after everything else: the graph is whole when nothing has come for so many turns of our own, and nothing
+// is asked of anybody. Turns and not time: a loaded host may leave us none of them for seconds, and then nothing can come either.
+const idle = ['PipeWrap', 'Timeout'];
+const underWay = () => process.getActiveResourcesInfo().some((name) => !idle.includes(name));
+for (let [still, came] = [0, made]; still < 20; ) {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  still = came === made && !underWay() ? still + 1 : 0;
+  came = made;
+}
 
 /** Plain values, secrets shown: they are mocks. */
 const plain = async (value) => {

@@ -12,8 +12,11 @@ import { awsClient } from './runtime-client.ts';
 
 const client = await awsClient();
 
-/** What may be shipped, and what a cold start may take beyond that of a handler that does nothing. */
-const budgets = { unzipped: 3_000_000, zipped: 1_000_000, coldMs: 200 };
+/**
+ * What may be shipped, and what processor time a cold start may take beyond that of a handler that does nothing: 50 ms it takes. By the wall
+ * clock a loaded host would be measured.
+ */
+const budgets = { unzipped: 3_000_000, zipped: 1_000_000, coldMs: 120 };
 
 describe('the functions, as they ship', () => {
   const temp = mkdtempSync(join(tmpdir(), 'lambda-'));
@@ -106,21 +109,22 @@ describe('the functions, as they ship', () => {
       }
     });
 
-  it('start cold within their budget, beyond a handler that does nothing', async (t) => {
+  const noProc = process.platform === 'linux' ? false : 'processor time is read from /proc';
+  it('start cold within their budget, beyond a handler that does nothing', { skip: noProc }, async (t) => {
     const bare = join(temp, 'bare');
     mkdirSync(bare);
     writeFileSync(
       join(bare, 'bare.mjs'),
       "export const handler = async () => ({ statusCode: 200, body: '' });\n",
     );
-    // In turns, so that what else the machine does meets both; the quickest of each, which is what the code itself takes.
+    // In turns, so that what else the machine does meets both; the least of each, which is what the code itself takes.
     const [ours, theirs]: [number[], number[]] = [[], []];
     for (let turn = 0; turn < effort(6, 12); turn += 1) {
       theirs.push(await coldMs({ folder: bare, handler: 'bare.handler' }));
       ours.push(await coldMs({ folder, handler: 'lambda.handler' }));
     }
     const [cold, nothing] = [Math.min(...ours), Math.min(...theirs)];
-    t.diagnostic(`cold start: ${cold.toFixed(0)} ms, of a bare handler ${nothing.toFixed(0)} ms`);
+    t.diagnostic(`cold start: ${cold} ms of processor time, of a bare handler ${nothing} ms`);
     const beyond = cold - nothing;
     assert.ok(
       beyond <= budgets.coldMs,
@@ -129,14 +133,13 @@ describe('the functions, as they ship', () => {
   });
 });
 
-/** Until a fresh process has answered a request that needs no store. */
+/** The processor time of a fresh process until it has answered a request that needs no store. */
 async function coldMs(options: { folder: string; handler: string }): Promise<number> {
   let started: RunningFunction | null = null;
-  const began = performance.now();
   try {
     started = await startFunction(options);
     assert.equal((await started.request(new Request('https://x/docs'))).status, 200);
-    return performance.now() - began;
+    return started.processorMs();
   } finally {
     await started?.stop();
   }
