@@ -28,7 +28,7 @@ function ran(command: string, args: readonly string[], env: NodeJS.ProcessEnv = 
   return stdout;
 }
 
-describe('the archives of npm run release, with their Node', { timeout: 400_000 }, () => {
+describe('the archives of npm run release, with their Node', { timeout: 600_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'archive-'));
   const root = join(folder, 'root');
   const out = (name: string) => join(folder, name);
@@ -95,7 +95,7 @@ describe('the archives of npm run release, with their Node', { timeout: 400_000 
 
   it('run a job in a root where there is nothing else but a shell', {
     skip: missing,
-    timeout: 90_000,
+    timeout: 240_000,
   }, async () => {
     for (const program of programs)
       bring(ran('sh', ['-c', `command -v ${program}`]).trim(), `bin/${program}`);

@@ -26,7 +26,7 @@ if (!hasCompose)
     'LEFT OUT: docker compose is not here: the file is held to its schema only, and no container of it was started',
   );
 
-describe('the compose file', { timeout: 60_000 }, () => {
+describe('the compose file', { timeout: 240_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'compose-'));
   let unpacked: string;
   before(async () => {

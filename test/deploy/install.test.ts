@@ -64,7 +64,7 @@ function contentsOf(root: string): Record<string, string> {
   );
 }
 
-describe('the installer, in an empty root', { timeout: 120_000 }, () => {
+describe('the installer, in an empty root', { timeout: 300_000 }, () => {
   const root = join(folder, 'root');
   const paths: Record<string, string> = {};
   const modeOf = (path: string) => (lstatSync(join(root, path)).mode & 0o777).toString(8);

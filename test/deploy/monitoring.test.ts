@@ -37,7 +37,7 @@ interface Panel {
 const panels: Panel[] = JSON.parse(text('dashboard.json')).panels;
 const shown = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
 
-describe('rules and dashboard for Prometheus', { timeout: 120_000 }, () => {
+describe('rules and dashboard for Prometheus', { timeout: 300_000 }, () => {
   const fleet = new Daemons(folder, endpoints);
   /** What an agent and a server tell, by name. */
   const told = new Set<string>();
