@@ -9,7 +9,7 @@ import { HistoryError } from '#core/ports/history.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { mongoFindings } from '#core/stores/history/mongo/findings.ts';
 import { mongoHistory } from '#core/stores/history/mongo/mongo-history.ts';
-import { startMongo } from '#infra/mongo/start-server.ts';
+import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
 import { chunk, run } from '#test/contract/history-suite.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { until } from '#test/until.ts';
@@ -166,8 +166,14 @@ describe('A MongoDB server with users', async () => {
     ['reader', 'x', 'read'],
     ['writer', 'x', 'readWrite'],
   ];
+  const started: MongoServer[] = [];
+  after(async () => {
+    for (const one of started) await one.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const open = await startMongo({ folder });
   if ('missing' in open) throw new Error(open.missing);
+  started.push(open);
   const admin = new MongoClient(open.url);
   for (const [name, database, role] of users)
     await admin.db(database).command({ createUser: name, pwd: 'good', roles: [{ role, db: database }] });
@@ -175,10 +181,7 @@ describe('A MongoDB server with users', async () => {
   await open.stop();
   const locked = await startMongo({ folder, auth: true });
   if ('missing' in locked) throw new Error(locked.missing);
-  after(async () => {
-    await locked.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  started.push(locked);
   const as = (who: string) => `${locked.url.replace('//', `//${who}@`)}/x?authSource=x`;
 
   it('is served as a user who may write, and refuses a wrong password and one who may only read', async () => {

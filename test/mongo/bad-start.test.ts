@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { MongoClient } from 'mongodb';
-import { startMongo } from '#infra/mongo/start-server.ts';
+import { type MongoServer, startMongo } from '#infra/mongo/start-server.ts';
 import { until, within } from '#test/until.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
@@ -16,8 +16,16 @@ describe('One machine on a history that does not take what it writes', { skip },
   const dir = mkdtempSync(join(tmpdir(), 'cronfleet-bad-start-'));
   const data = join(dir, 'data');
   const folder = join(dir, 'mongo');
+  const started: MongoServer[] = [];
+  let process_: ChildProcess | null = null;
+  after(async () => {
+    await down();
+    for (const one of started) await one.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
   const open = await startMongo({ folder });
   if ('missing' in open) throw new Error(open.missing);
+  started.push(open);
   const admin = new MongoClient(open.url);
   for (const [name, role] of [
     ['reader', 'read'],
@@ -28,10 +36,10 @@ describe('One machine on a history that does not take what it writes', { skip },
   await open.stop();
   const locked = await startMongo({ folder, auth: true });
   if ('missing' in locked) throw new Error(locked.missing);
+  started.push(locked);
   const as = (who: string) =>
     `${locked.url.replace('//', `//${who}@`)}/x?authSource=x&serverSelectionTimeoutMS=1000`;
 
-  let process_: ChildProcess | null = null;
   let said = '';
   let url = '';
   let token = '';
@@ -75,11 +83,6 @@ describe('One machine on a history that does not take what it writes', { skip },
     });
     return await response.json();
   }
-  after(async () => {
-    await down();
-    await locked.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
 
   it('says so at its start, runs its jobs, and brings what they left when it may write', async () => {
     await up(as('reader:good'));
