@@ -22,7 +22,9 @@ const lifeMs = { named: 120_000, other: 40_000 };
 
 /** A run's way into History, in its order, and what files of the spool come to: each the last thing that an agent did. */
 const named: readonly (string | [step: string, nth: number])[] = [
-  'before rename runs/RUN/run.json.new',
+  // A run's directory is one of a run that is over, and gets its name with its plan in it.
+  'before rename spare/N',
+  'after rename spare/N',
   'after spawn sh',
   'before send etcd Txn cursors running workers',
   'after send etcd Txn cursors running workers',
@@ -54,6 +56,9 @@ const named: readonly (string | [step: string, nth: number])[] = [
   'before answer etcd Txn running kills',
   'before rm runs/RUN',
   'after rm runs/RUN',
+  'before rename runs/RUN',
+  'after rename runs/RUN',
+  'after truncate spare/N/claimed',
   ['after sync spool', 1],
   ...(['records', 'output'] as const).flatMap((log): [string, number][] => [
     [`before open spool/${log}-N.seg`, 2],
