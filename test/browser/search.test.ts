@@ -59,7 +59,8 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
     const mark = page.getByRole('log').locator('mark');
     await mark.waitFor();
     assert.equal(await mark.textContent(), 'needle in the hay');
-    assert.equal(await page.evaluate(inSight), true);
+    // It is scrolled to when it has been drawn.
+    await page.waitForFunction(inSight);
     const log = (await page.getByRole('log').textContent()) ?? '';
     assert.match(log, /^before \d+ €\n.*\nbefore 30000 €\nneedle in the hay\nafter 1\n/s);
     await page.getByText('More stands before and behind what is shown').waitFor();
