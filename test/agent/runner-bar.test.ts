@@ -22,7 +22,8 @@ async function barred(startedAt: number | null): Promise<{ never: boolean; lives
         return startedAt;
       },
     };
-    const never = await bar(dir, run, await createProcesses(systemClock()).list());
+    const processes = createProcesses(systemClock(), () => '');
+    const never = await bar(dir, run, await processes.list(), processes);
     assert.ok(stoodStill, 'its marker is looked at while it can do nothing');
     if (never) await gone;
     return { never, lives: child.exitCode === null && child.signalCode === null && !isStopped(pid) };

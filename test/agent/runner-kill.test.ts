@@ -81,6 +81,25 @@ for (const cgroups of [undefined, 'none'] as const)
       assert.equal((await host.ended(run)).signal, 'INT');
     });
 
+    it('touches no run of another agent on this host, though their ids be the same', async () => {
+      const other = await new RunnerHost(cgroups === undefined ? {} : { cgroups }).adopt();
+      try {
+        const [mine, theirs] = [
+          await host.begin('twin', { command: sleeper('up') }),
+          await other.begin('twin', { command: sleeper('up') }),
+        ];
+        assert.equal(mine, theirs);
+        await host.ledger.says(mine, 'up ');
+        await other.ledger.says(theirs, 'up ');
+        await kill(mine);
+        await host.ended(mine);
+        assert.deepEqual(pids(host.ledger.text(mine)).filter(isAlive), []);
+        assert.equal(pids(other.ledger.text(theirs)).filter(isAlive).length, 1);
+      } finally {
+        await other.close();
+      }
+    });
+
     it('shoots who ignores TERM when its grace is over', async () => {
       const { report, end } = await killed('deaf', deaf('up'), ['up']);
       assert.ok(report.confirmedAt - report.signalledAt >= 200);

@@ -55,8 +55,17 @@ describe('runner: how a command is started', () => {
         .split('\n')
         .map((line) => line.split(/=(.*)/s).slice(0, 2)),
     );
+    const { dev, ino } = statSync(join(host.dir, 'runs'));
     assert.deepEqual(env, {
-      ...{ PATH: process.env.PATH, HOME: host.dir, LANG: 'C.UTF-8', LOGNAME: me, USER: me, PWD: host.dir },
+      ...{
+        CRON_AGENT: `${dev}.${ino}`,
+        PATH: process.env.PATH,
+        HOME: host.dir,
+        LANG: 'C.UTF-8',
+        LOGNAME: me,
+        USER: me,
+        PWD: host.dir,
+      },
       ...{ GREETING: 'hello', MORE: 'order' },
       ...{ CRON_JOB: 'default/environment', CRON_RUN_ID: 'default~environment~oenvironment~1' },
       ...{ CRON_INSTANT: '2026-11-22T16:35:00.000Z', CRON_ATTEMPT: '2', CRON_FENCE: '7' },
@@ -170,7 +179,7 @@ describe('runner: how a command is started', () => {
 
   it('refuses a switch for an agent that is not root, saying so', () => {
     const account = { name: other, gid: '1', home: '/', shell: '/bin/sh' };
-    const host_ = { env: {}, self: { uid: 1_000, name: 'someone', home: '/' } };
+    const host_ = { env: {}, mark: '', self: { uid: 1_000, name: 'someone', home: '/' } };
     assert.throws(
       () => commandOf(planOf('denied', { command: 'x', user: other }), account, host_),
       (error) => error instanceof Refusal && error.code === 'user_denied' && /someone/.test(error.message),

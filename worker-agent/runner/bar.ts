@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RunId } from '#core/model/ids.ts';
-import { isAlive, isOf, isStopped, membersOf, type Seen, signal } from './processes.ts';
+import { isAlive, isStopped, membersOf, type Processes, type Seen, signal } from './processes.ts';
 import type { RunDir } from './run-dir.ts';
 
 /**
@@ -11,6 +11,7 @@ export async function bar(
   dir: Pick<RunDir, 'startedAt'>,
   run: RunId,
   seen: readonly Seen[],
+  { isOf }: Pick<Processes, 'isOf'>,
 ): Promise<boolean> {
   const members = membersOf(seen, run, null).filter(({ pid }) => isOf(run, pid));
   for (const { pid } of members) signal(pid, 'SIGSTOP');

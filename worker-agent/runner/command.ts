@@ -26,7 +26,7 @@ export function switches(plan: RunPlan, self: Self): boolean {
 export function commandOf(
   plan: RunPlan,
   account: Account | null,
-  host: { env: Record<string, string | undefined>; self: Self },
+  host: { env: Record<string, string | undefined>; self: Self; mark: string },
 ): Command {
   const { job } = plan;
   const { self } = host;
@@ -50,7 +50,7 @@ export function commandOf(
       SHELL: account.shell,
     });
   const home = env.HOME;
-  Object.assign(env, job.env, plan.env, named(plan));
+  Object.assign(env, job.env, plan.env, named(plan), { CRON_AGENT: host.mark });
   return { argv: [...prefixOf(account), ...ownArgv(plan)], env, cwd: folderOf(plan, home) };
 }
 

@@ -21,7 +21,7 @@ import { Gates } from './gates.ts';
 import { climb } from './kill-ladder.ts';
 import { endOf, isLost, type LiveProcess } from './live-process.ts';
 import { OutputTail } from './output-tail.ts';
-import { createProcesses, isStopped } from './processes.ts';
+import { agentMark, createProcesses, isStopped } from './processes.ts';
 import { type Ending, RunDir } from './run-dir.ts';
 import { SpareDirs } from './spare-dirs.ts';
 import { createWardenKeeper } from './warden-keeper.ts';
@@ -79,7 +79,9 @@ export function createRunner(options: RunnerOptions): Runner {
     ...{ root, clock, program: options.program },
     diskFull: (error) => events.emit({ type: 'disk.full', path: root, error }),
   });
-  const ladder = { clock, cgroups, processes: createProcesses(clock), stop: stopping.signal };
+  let mark = '';
+  const processes = createProcesses(clock, () => mark);
+  const ladder = { clock, cgroups, processes, stop: stopping.signal };
   const live = new Map<RunId, LiveProcess>();
   const unarming = new Map<RunId, Promise<boolean>>();
   /** Ended, their wrappers seen to be gone, and not forgotten yet. */
@@ -90,7 +92,11 @@ export function createRunner(options: RunnerOptions): Runner {
   let burstUntil = 0;
   /** When the event loop was last given its turn (boot time). */
   let slice = clock.boot();
-  const watch = createWatch(live, { clock, events }, { released: noteStart, gone: wrapperGone, looked });
+  const watch = createWatch(
+    live,
+    { clock, events, processes },
+    { released: noteStart, gone: wrapperGone, looked },
+  );
 
   function track(
     plan: RunPlan,
@@ -208,7 +214,7 @@ export function createRunner(options: RunnerOptions): Runner {
   async function armOne(plan: RunPlan): Promise<void> {
     if (live.has(plan.run)) throw new Error(`${plan.run} is armed or alive already`);
     const account = switches(plan, self) ? await accounts.of(plan.job.user ?? '') : null;
-    const command = commandOf(plan, account, { env: options.env, self });
+    const command = commandOf(plan, account, { env: options.env, self, mark });
     const pipe = await gates.enter(plan.gate);
     try {
       if (plan.job.onLeaseLoss === 'kill') warden.take(plan.run);
@@ -299,6 +305,7 @@ export function createRunner(options: RunnerOptions): Runner {
     async adopt(handlers) {
       see = handlers;
       for (const dir of [root, runsDir, gatesDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
+      mark = agentMark(runsDir);
       for (const name of readdirSync(gatesDir)) rmSync(join(gatesDir, name), { force: true });
       spares.open();
       cgroups.tidy();
@@ -307,12 +314,11 @@ export function createRunner(options: RunnerOptions): Runner {
         warden.adopt([]);
         return [];
       }
-      const { processes } = ladder;
-      const host = { boot, events, processes: await processes.list() };
+      const host = { boot, events, processes, seen: await processes.list() };
       // What has not started never will. A wrapper of it ends by itself as soon as it is woken; but it may be asleep.
       for (const run of names) {
         const dir = new RunDir(runsDir, run);
-        if (dir.startedAt() === null) await bar(dir, run, host.processes);
+        if (dir.startedAt() === null) await bar(dir, run, host.seen, processes);
       }
       const all: Remains[] = [];
       await sliced(names, (name) => {

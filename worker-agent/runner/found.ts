@@ -2,7 +2,7 @@ import { openSync } from 'node:fs';
 import type { Events } from '#core/ports/events.ts';
 import type { FoundRun, RunPlan } from '../runner.ts';
 import { isCode } from './faults.ts';
-import { isOf, membersOf, type Seen } from './processes.ts';
+import { membersOf, type Processes, type Seen } from './processes.ts';
 import { RunDir } from './run-dir.ts';
 
 /** A run directory of an earlier life of the agent. */
@@ -21,7 +21,7 @@ export interface Remains {
 export function findRun(
   runsDir: string,
   name: string,
-  host: { boot: string; events: Events; processes: readonly Seen[] },
+  host: { boot: string; events: Events; processes: Processes; seen: readonly Seen[] },
 ): Remains | null {
   const dir = new RunDir(runsDir, name);
   const read = dir.read();
@@ -52,9 +52,10 @@ export function findRun(
     return remains(claim === null ? 'armed' : 'claimed');
   }
   const pid = dir.startedBy();
-  if (sameBoot && pid !== null && dir.exit() === null && isOf(plan.run, pid)) return remains('running', pid);
+  if (sameBoot && pid !== null && dir.exit() === null && host.processes.isOf(plan.run, pid))
+    return remains('running', pid);
   // Its wrapper was shot, and what that left lives on: it is there to be ended.
-  if (sameBoot && dir.exit() === null && membersOf(host.processes, plan.run, pid).length > 0)
+  if (sameBoot && dir.exit() === null && membersOf(host.seen, plan.run, pid).length > 0)
     return remains('running');
   return remains('ended');
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RunId } from '#core/model/ids.ts';
 import type { Clock } from '#core/ports/clock.ts';
@@ -10,13 +10,23 @@ export interface Seen {
   parent: number;
   group: number;
   session: number;
-  /** The run that its environment names: it was inherited, unless somebody cleared it. */
+  /** The run that its environment names: it was inherited, unless somebody cleared it. Of another agent here: no run's id. */
   tag: RunId | null;
 }
 
 /** A pass over /proc lets the event loop go on at least this often. */
 const sliceMs = 10;
-const tagName = Buffer.from('CRON_RUN_ID=');
+const runName = Buffer.from('CRON_RUN_ID=');
+const agentName = Buffer.from('CRON_AGENT=');
+
+/**
+ * Which agent of this host a process belongs to, by the folder of its runs (device and inode): two fleets have runs of one id where both have
+ * a job of that name.
+ */
+export function agentMark(runsDir: string): string {
+  const { dev, ino } = statSync(runsDir);
+  return `${dev}.${ino}`;
+}
 
 /** Gone, not ours to read, or a kernel thread: nobody of ours. */
 function environ(pid: number): Buffer | null {
@@ -28,14 +38,21 @@ function environ(pid: number): Buffer | null {
   }
 }
 
-function tagOf(pid: number): RunId | null {
+function tagOf(pid: number, mine: string): RunId | null {
   const text = environ(pid);
-  if (text === null) return null;
-  let at = text.indexOf(tagName);
-  while (at > 0 && text[at - 1] !== 0) at = text.indexOf(tagName, at + 1);
+  const run = text === null ? null : variable(text, runName);
+  if (text === null || run === null) return null;
+  const agent = variable(text, agentName);
+  // None: it was started before agents were told apart.
+  return agent === null || agent === mine ? run : `${run}@${agent}`;
+}
+
+function variable(text: Buffer, name: Buffer): string | null {
+  let at = text.indexOf(name);
+  while (at > 0 && text[at - 1] !== 0) at = text.indexOf(name, at + 1);
   if (at < 0) return null;
   const end = text.indexOf(0, at);
-  return text.toString('latin1', at + tagName.length, end < 0 ? text.length : end);
+  return text.toString('latin1', at + name.length, end < 0 ? text.length : end);
 }
 
 /** null: it is gone, or a zombie. */
@@ -50,14 +67,6 @@ function look(pid: number): (Omit<Seen, 'tag'> & { state: string }) | null {
     if (isCode(error, 'ENOENT', 'ESRCH')) return null;
     throw error;
   }
-}
-
-/**
- * Whether this pid lives and is a process of the run. The tag is of one run only, so a recycled pid, before or after a reboot, is
- * never mistaken for it.
- */
-export function isOf(run: RunId, pid: number): boolean {
-  return pid > 1 && tagOf(pid) === run && look(pid) !== null;
 }
 
 /** Blind to recycled pids. */
@@ -80,8 +89,8 @@ export function isThere(pid: number): boolean {
   }
 }
 
-/** Passes over /proc; those who ask at the same time share one that begins after they asked. */
-export function createProcesses(clock: Pick<Clock, 'boot'>) {
+/** Looks at this host's processes for the agent whose mark `mine` gives. */
+export function createProcesses(clock: Pick<Clock, 'boot'>, mine: () => string) {
   let going: Promise<Seen[]> | null = null;
   let next: Promise<Seen[]> | null = null;
 
@@ -92,7 +101,7 @@ export function createProcesses(clock: Pick<Clock, 'boot'>) {
       const pid = Number(name);
       if (!(pid > 1) || pid === process.pid) continue;
       const seen = look(pid);
-      if (seen !== null) all.push({ ...seen, tag: tagOf(pid) });
+      if (seen !== null) all.push({ ...seen, tag: tagOf(pid, mine()) });
       if (clock.boot() - slice < sliceMs) continue;
       await turn();
       slice = clock.boot();
@@ -101,6 +110,13 @@ export function createProcesses(clock: Pick<Clock, 'boot'>) {
   }
 
   return {
+    /**
+     * Whether this pid lives and is a process of the run. The tag is of one run only, so a recycled pid, before or after a reboot, is
+     * never mistaken for it.
+     */
+    isOf: (run: RunId, pid: number): boolean => pid > 1 && tagOf(pid, mine()) === run && look(pid) !== null,
+
+    /** A pass over /proc; those who ask at the same time share one that begins after they asked. */
     list(): Promise<Seen[]> {
       next ??= (async () => {
         // A pass that is under way may have gone by what the asker means; how it ends is told to those who asked for it.

@@ -6,7 +6,7 @@ import { bar } from './bar.ts';
 import { findCgroups } from './cgroup.ts';
 import { isDiskFull, isShort } from './faults.ts';
 import { climb, type LadderDeps } from './kill-ladder.ts';
-import { createProcesses } from './processes.ts';
+import { agentMark, createProcesses } from './processes.ts';
 import { RunDir } from './run-dir.ts';
 import { Wards } from './wards.ts';
 
@@ -21,10 +21,11 @@ export async function standGuard(dir: string, deps: { clock: Clock; pid: number 
   const { clock, pid } = deps;
   const root = resolve(dir);
   const wards = new Wards(root);
+  const mark = agentMark(join(root, 'runs'));
   const ladder = {
     clock,
     cgroups: findCgroups(root),
-    processes: createProcesses(clock),
+    processes: createProcesses(clock, () => mark),
     stop: new AbortController().signal,
   };
   wards.takeOver(pid);
@@ -42,7 +43,8 @@ async function end(runsDir: string, run: RunId, ladder: LadderDeps): Promise<voi
   const dir = new RunDir(runsDir, run);
   const job = dir.read()?.plan.job;
   if (job === undefined || dir.exit() !== null) return;
-  if (dir.startedAt() === null && (await bar(dir, run, await ladder.processes.list()))) return;
+  if (dir.startedAt() === null && (await bar(dir, run, await ladder.processes.list(), ladder.processes)))
+    return;
   try {
     if (dir.ending() === null) dir.keepEnding('cut_off');
   } catch (error) {

@@ -3,7 +3,7 @@ import type { Clock } from '#core/ports/clock.ts';
 import type { Events } from '#core/ports/events.ts';
 import { isShort } from './faults.ts';
 import type { LiveProcess } from './live-process.ts';
-import { isAlive, isOf, isThere } from './processes.ts';
+import { isAlive, isThere, type Processes } from './processes.ts';
 
 /** Output must be readable elsewhere within 300 ms. */
 const everyMs = 50;
@@ -18,7 +18,7 @@ const sliceMs = 10;
 /** The one loop that looks at what no event tells: markers of the wrapper, growing output, adopted processes. */
 export function createWatch(
   live: ReadonlyMap<RunId, LiveProcess>,
-  deps: { clock: Clock; events: Events },
+  deps: { clock: Clock; events: Events; processes: Pick<Processes, 'isOf'> },
   see: {
     /** A released run whose marker may stand by now. */
     released(one: LiveProcess): void;
@@ -28,7 +28,7 @@ export function createWatch(
     looked(): void;
   },
 ) {
-  const { clock, events } = deps;
+  const { clock, events, processes } = deps;
   let cancel: (() => void) | null = null;
   let stopped = false;
   let round = 0;
@@ -74,7 +74,7 @@ export function createWatch(
   function isGone(one: LiveProcess, turn: number): boolean {
     const { pid } = one;
     if (pid === null || !isThere(pid) || one.dir.exit() !== null) return true;
-    if (turn % recycledLooks === 0) return !isOf(one.plan.run, pid);
+    if (turn % recycledLooks === 0) return !processes.isOf(one.plan.run, pid);
     return turn % zombieLooks === 0 && !isAlive(pid);
   }
 
