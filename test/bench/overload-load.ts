@@ -39,6 +39,8 @@ export interface Load {
 const settleMs = 3_000;
 const seconds = 5;
 const loopRuns = 300;
+/** A second, at most. */
+export const mostRuns = 500;
 /** Until what was under way has ended and its instants are decided. */
 const restMs = 2_000;
 /** How long is waited for the records of what did not run, and how often is looked. */
@@ -51,20 +53,19 @@ const fallenMs = 10_000;
 export const lateMs = 1_000;
 
 const everySecond = '* * * * * *';
-/** A job that was edited has its instants up to then accounted for, one that was deleted has none any more. */
 const notNow = '0 0 1 1 *';
 
 /** Offers so many runs a second, each of a job of its own, and looks what is started. */
 export async function offer(subject: Subject, stamper: Stamper, dir: string, rate: number): Promise<Load> {
   const loops = [loopOnce(stamper, dir)];
-  await subject.setJobs(jobsOf(stamper, rate, everySecond));
+  await subject.setJobs(jobsOf(stamper, rate));
   const from = Math.ceil((Date.now() + settleMs) / 1_000) * 1_000;
   const to = from + seconds * 1_000;
   await sleep(from - Date.now());
   const before = subject.cpu();
   await sleep(to - Date.now());
   const after = subject.cpu();
-  await subject.setJobs(jobsOf(stamper, rate, notNow));
+  await subject.setJobs(jobsOf(stamper, 0));
   await sleep(restMs);
   loops.push(loopOnce(stamper, dir));
   const stamps = runStamps(stamper).filter(({ at }) => at >= from && at < to);
@@ -78,17 +79,14 @@ export async function offer(subject: Subject, stamper: Stamper, dir: string, rat
   };
 }
 
-/** Offers `high` a second and then `low`: until when, from then on, something started late, ms. */
-export async function fall(subject: Subject, stamper: Stamper, high: number, low: number): Promise<number> {
-  await subject.setJobs(jobsOf(stamper, high, everySecond));
+/** Offers the most and then `low` a second: until when, from then on, something started late, ms. */
+export async function fall(subject: Subject, stamper: Stamper, low: number): Promise<number> {
+  await subject.setJobs(jobsOf(stamper, mostRuns));
   await sleep(fullMs);
-  // The others stay, with nothing to do.
-  await subject.setJobs(
-    jobsOf(stamper, high, notNow).map((job, n) => (n < low ? { ...job, schedule: everySecond } : job)),
-  );
+  await subject.setJobs(jobsOf(stamper, low));
   const fell = Date.now();
   await sleep(fallenMs);
-  await subject.setJobs(jobsOf(stamper, high, notNow));
+  await subject.setJobs(jobsOf(stamper, 0));
   const late = runStamps(stamper).filter(({ at, instant }) => at > fell && at - instant > lateMs);
   return Math.max(0, ...late.map(({ at }) => at - fell));
 }
@@ -104,24 +102,32 @@ export async function account(
   for (;;) {
     // A stretch that reaches into it may have begun before.
     const records = Map.groupBy(await subject.notRun(from - 60_000, to), ({ name }) => name);
-    const starts = Map.groupBy(runStamps(stamper), ({ name, instant }) => `${name} ${instant}`);
+    const stamps = Map.groupBy(runStamps(stamper), ({ name }) => name);
     const found = { twice: 0, missed: 0, unaccounted: 0 };
-    for (const { name } of jobsOf(stamper, rate, notNow))
-      for (let instant = from; instant < to; instant += 1_000) {
-        const times = starts.get(`${name} ${instant}`)?.length ?? 0;
-        const record = records.get(name)?.find((one) => one.from <= instant && one.to >= instant);
+    for (const { name } of jobsOf(stamper, rate).slice(0, rate)) {
+      const [mine, notRun] = [stamps.get(name) ?? [], records.get(name) ?? []];
+      // What lay above its cursor when its schedule was changed is not due by the new one, and nobody decides it.
+      const decided = [...mine.map(({ instant }) => instant), ...notRun.map((one) => one.to)].filter(
+        (at) => at < to,
+      );
+      const last = Math.max(from - 1, ...decided);
+      for (let instant = from; instant <= last; instant += 1_000) {
+        const times = mine.filter((stamp) => stamp.instant === instant).length;
+        const record = notRun.find((one) => one.from <= instant && one.to >= instant);
         if (times > 1) found.twice += 1;
         if (times === 0 && record?.state === 'missed') found.missed += 1;
         if (times === 0 && record === undefined) found.unaccounted += 1;
       }
+    }
     if (found.unaccounted === 0 || Date.now() > until) return found;
     await sleep(lookMs);
   }
 }
 
-function jobsOf(stamper: Stamper, count: number, schedule: string): JobInput[] {
-  return Array.from({ length: count }, (_, n) => ({
-    ...{ name: `job-${n}`, schedule, overlap: 'allow' },
+/** So many of them at work. The others stay, with nothing to do: of a job that is deleted nobody decides what it had still due. */
+function jobsOf(stamper: Stamper, busy: number): JobInput[] {
+  return Array.from({ length: mostRuns }, (_, n) => ({
+    ...{ name: `job-${n}`, schedule: n < busy ? everySecond : notNow, overlap: 'allow' },
     ...stamper.job,
   }));
 }
