@@ -20,7 +20,7 @@ export function firstRecordStays({ history, endAt }: Evidence): Violation[] {
 /** Each start has one terminal record, and it says what the process did. */
 export function records({ stamps, history, hosts, log, layout, endAt, scenario }: Evidence): Violation[] {
   // A mark that found no room leaves the exit status alone, which does not say whose signal it was: the warden's, or that of an agent
-  // which died before the store heard of it.
+  // which died before the store heard of it. What KILL ended has not even that: without its mark it is lost.
   const markless = scenario.faults.some(({ kind }) => kind === 'diskFull');
   const hostOffset = hosts[0]?.wallOffset ?? 0;
   const found: Violation[] = [];
@@ -34,11 +34,11 @@ export function records({ stamps, history, hosts, log, layout, endAt, scenario }
     if (record === undefined || !isTerminal(record.state))
       wrong(`ended, and History says ${record?.state ?? 'nothing'}`);
     else if (record.state === 'lost') {
-      // With one worker nobody else closes anything: only a power cut loses a run, or its traces.
+      // With one worker nobody else closes anything: a power cut loses a run, or its traces, and so does a mark that found no room.
       const untraced = scenario.faults.some(
         ({ kind, at }) => kind === 'reboot' && at >= stamp.start && at - stamp.start < unsyncedMs,
       );
-      const explained = stamp.endedBy === 'power' || untraced || (markless && endedByWarden(stamp));
+      const explained = stamp.endedBy === 'power' || untraced || (markless && stamp.endedBy === 'signal');
       if (hosts.length === 1 && !explained) wrong('is called lost, and its process ended well', 'P12');
     } else wrongEnd(stamp, record, wrong, markless);
   }
