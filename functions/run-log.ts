@@ -150,6 +150,7 @@ async function readLog(
   const until = clock.boot() + waitMs;
   /** When the end of the run was first seen here. */
   let endSeenAt: number | null = null;
+  const kept = keptOf(history, run.id);
   for (;;) {
     await stillAllowed();
     const known = (await history.run(run.id)) ?? run;
@@ -158,7 +159,7 @@ async function readLog(
     const ended = isTerminal(known.state) && ahead.data.length === 0;
     if (ended) endSeenAt ??= clock.now();
     const missing = Math.max(0, known.bytes - read.next);
-    const atEnd = ended && !(await mayCome(deps, known, missing, endSeenAt ?? 0));
+    const atEnd = ended && !(await mayCome(deps, known, missing, kept, endSeenAt ?? 0));
     // Neither the end nor a gap of what was not kept will be followed by the rest of a character.
     const last = atEnd || ahead.dropped > 0;
     const cut = last ? 0 : read.data.length - wholeCharacters(read.data);
@@ -179,18 +180,34 @@ async function readLog(
 }
 
 /**
- * Whether of the output of a run that has ended more will come, where its last `missing` bytes are not there. Not if its record counts as many
- * that were left out, nor if its worker's spool was empty after the record was here: output is in the spool before the record.
+ * Whether of the output of a run that has ended more will come, where its last `missing` bytes are not there. Not if all is there that its
+ * record says was kept, nor if its worker's spool was empty after the record was here: output is in the spool before the record.
  */
 async function mayCome(
   { history, clock }: AppDeps,
   { bytes, droppedBytes, endedAt, worker }: Run,
   missing: number,
+  kept: () => Promise<number>,
   endSeenAt: number,
 ): Promise<boolean> {
-  if (bytes === 0 || missing <= droppedBytes || clock.now() - (endedAt ?? 0) >= underwayMs) return false;
+  if (missing === 0 || clock.now() - (endedAt ?? 0) >= underwayMs) return false;
+  // What was left out may have been left out in the middle: only all that is there tells whether the end was.
+  if (missing <= droppedBytes && (await kept()) >= bytes - droppedBytes) return false;
   const load = (await history.loads()).find(({ id }) => id === worker);
   return (load?.spoolEmptyAt ?? 0) <= endSeenAt + clocksMs;
+}
+
+/** Counts the bytes that there are of a log, each time only what has come since. */
+function keptOf(history: AppDeps['history'], id: Run['id']): () => Promise<number> {
+  let [next, count] = [0, 0];
+  return async () => {
+    for (;;) {
+      const read = await history.log(id, next, pageBytes);
+      if (read.next === next) return count;
+      count += read.data.length;
+      next = read.next;
+    }
+  };
 }
 
 /** How many of the bytes may be shown now: a character that is not whole yet waits for its rest. */

@@ -75,6 +75,38 @@ describe("a run's log", () => {
     assert.deepEqual(await page('?from=4'), { text: '', from: 4, next: 10, done: true, droppedBytes: 6 });
   });
 
+  it('that was cut in its middle is not done while its end is on its way, from wherever it is read', async () => {
+    await api.said(run, 0, 'h'.repeat(20), 0);
+    await api.said(run, 1, 't'.repeat(10), 80);
+    await api.ran({ id: run, worker: 'w1', endedAt: clock.now(), bytes: 100, droppedBytes: 60 });
+    const under = { text: '', done: false, droppedBytes: 0 };
+    assert.deepEqual(await page('?from=90'), { ...under, from: 90, next: 90 });
+    assert.deepEqual(await page('?from=95'), { ...under, from: 95, next: 95 });
+    const waited = page('?from=90&wait=20');
+    await clock.advance(1_000);
+    await api.said(run, 2, 'e'.repeat(10), 90);
+    await clock.until(waited);
+    assert.deepEqual(await waited, {
+      text: 'e'.repeat(10),
+      from: 90,
+      next: 100,
+      done: true,
+      droppedBytes: 0,
+    });
+    // And while what is left is read again, what comes counts: all that was kept is here, the end was not.
+    const cut = 'default~a~o2~1';
+    const end = async (from: number, wait = 0) =>
+      (await api.ask('GET', `/api/v1/runs/${cut}/log?from=${from}&wait=${wait}`)).json;
+    await api.said(cut, 0, 'h'.repeat(20), 0);
+    await api.ran({ id: cut, worker: 'w1', endedAt: clock.now(), bytes: 100, droppedBytes: 70 });
+    assert.equal((await end(90)).done, false);
+    const follows = end(90, 20);
+    await clock.advance(1_000);
+    await api.said(cut, 1, 't'.repeat(10), 80);
+    await clock.until(follows);
+    assert.deepEqual(await follows, { text: '', from: 90, next: 100, done: true, droppedBytes: 10 });
+  });
+
   it('that is raw says whether its end is in it; so does the command line, with what to do', async () => {
     const raw = async () => {
       const { headers } = await api.request('GET', log(), { headers: { accept: 'text/plain' } });
