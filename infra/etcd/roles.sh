@@ -67,8 +67,8 @@ role() {
 # part: a follower's prefix must lie in one.
 role cronfleet-worker read jobs drains
 role cronfleet-worker readwrite cursors running owed workers orders kills
-role cronfleet-api read cursors workers running
-role cronfleet-api readwrite jobs drains tokens channels orders kills owed alerts audits
+role cronfleet-api read workers running
+role cronfleet-api readwrite jobs cursors drains tokens channels orders kills owed alerts audits
 
 user root "${CRONFLEET_ROOT_PASSWORD:-}"
 user cronfleet-api "${CRONFLEET_API_PASSWORD:-}"

@@ -4,6 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { applyJobs } from '#core/cluster/apply.ts';
+import { checkJob } from '#core/cluster/check-job.ts';
+import { deleteJob, getJob, saveJob } from '#core/cluster/jobs.ts';
+import { layout as layoutOf } from '#core/cluster/keys.ts';
+import type { JobInput } from '#core/model/job.ts';
 import type { Kv } from '#core/ports/kv.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
@@ -64,6 +69,34 @@ async function checkRights(api: Kv, worker: Kv, version: string): Promise<void> 
   await view.stop();
 }
 
+/** Who ends a version moves cursors: with a delete, and where a new target leaves a lane out. */
+async function checkSettles(api: Kv, worker: Kv): Promise<void> {
+  const layout = layoutOf();
+  const minute = 60_000;
+  let now = Date.UTC(2026, 10, 22, 16, 35);
+  const store = { kv: api, layout, now: () => now };
+  const job = (name: string, more: Partial<JobInput> = {}) =>
+    checkJob({ group: 'due', name, command: 'true', schedule: '* * * * *', ...more });
+  const save = (name: string, more: Partial<JobInput> = {}) =>
+    saveJob(store, job(name, more), { by: 'me', condition: {}, cronExpr: null });
+  const cursorOf = async (id: string, lane: string) =>
+    JSON.parse((await api.range({ key: layout.cursor(id, lane) })).entries[0]?.value ?? '{}').instant;
+
+  for (const name of ['gone', 'pruned']) await save(name);
+  await save('moved', { mode: 'all', target: { workers: ['w1', 'w2'] } });
+  const decided = JSON.stringify({ instant: now, from: 'w1', why: 'run', run: null });
+  await write(worker, put(layout.cursor('due/moved', 'w1'), decided));
+  now += 2.5 * minute;
+  const last = now - minute / 2;
+  await deleteJob(store, 'due/gone', {});
+  assert.equal(await cursorOf('due/gone', '~'), last);
+  const moved = { mode: 'all' as const, target: { workers: ['w2'] } };
+  await save('moved', moved);
+  assert.equal(await cursorOf('due/moved', 'w1'), last);
+  await applyJobs(store, [job('moved', moved)], { by: 'me', dryRun: false, prune: 'due' });
+  assert.deepEqual([await getJob(store, 'due/pruned'), await cursorOf('due/pruned', '~')], [null, last]);
+}
+
 await describeEach('Users of', (programs) => {
   const folder = mkdtempSync(join(tmpdir(), 'cronfleet-access-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -92,6 +125,7 @@ await describeEach('Users of', (programs) => {
       const api = await open(urlOf('cronfleet-api', 'api-secret'));
       const worker = await open(urlOf('cronfleet-worker', 'worker-secret'));
       await checkRights(api, worker, programs.version);
+      await checkSettles(api, worker);
       const found = await kvFindings(urlOf('cronfleet-worker', 'worker-secret'), systemClock(), systemIds());
       assert.deepEqual(
         found.filter(({ code }) => code !== 'etcd_roles'),
@@ -219,6 +253,7 @@ await describeEach('Users of', (programs) => {
         `etcds://${cluster.endpoints}?ca=${pem('ca')}&cert=${pem(name)}&key=${key(name)}`;
       const [api, worker] = await Promise.all([open(url('cronfleet-api')), open(url('cronfleet-worker'))]);
       await checkRights(api, worker, programs.version);
+      await checkSettles(api, worker);
       await Promise.all([api.close(), worker.close()]);
 
       const other = join(folder, 'other');
