@@ -193,7 +193,7 @@ async function mayCome(
   if (missing === 0 || clock.now() - (endedAt ?? 0) >= underwayMs) return false;
   // What was left out may have been left out in the middle: only all that is there tells whether the end was.
   if (missing <= droppedBytes && (await kept()) >= bytes - droppedBytes) return false;
-  const load = (await history.loads()).find(({ id }) => id === worker);
+  const [load] = worker === null ? [] : await history.loads([worker]);
   return (load?.spoolEmptyAt ?? 0) <= endSeenAt + clocksMs;
 }
 

@@ -164,7 +164,8 @@ export interface History {
   /** When each channel was last told something, of what was told since then; oldest first. */
   toldSince(since: number): Promise<{ channel: string; at: number }[]>;
   saveLoad(load: WorkerLoad): Promise<void>;
-  loads(): Promise<WorkerLoad[]>;
+  /** Of all workers, or of these. */
+  loads(workers?: readonly string[]): Promise<WorkerLoad[]>;
   /** Forgets what expired before `now`; returns how many runs went. Where the store does that itself, nothing. */
   expire(now: number): Promise<number>;
   /**

@@ -44,7 +44,7 @@ export function unaryHistory(use: Use<History>): History {
     endAlerts: (...given) => use((history) => history.endAlerts(...given)),
     toldSince: (since) => use((history) => history.toldSince(since)),
     saveLoad: (load) => use((history) => history.saveLoad(load)),
-    loads: () => use((history) => history.loads()),
+    loads: (workers) => use((history) => history.loads(workers)),
     expire: (now) => use((history) => history.expire(now)),
     waitForLog: (...given) => use((history) => history.waitForLog(...given)),
     async close() {},

@@ -44,7 +44,8 @@ describe("a run's log", () => {
     await api.ran({ ...ended, id: old, endedAt: clock.now() - 3_700_000 });
     assert.equal((await read(old)).done, true);
   });
-  it('is done, and tells how much is missing, when its worker has nothing left to send', async () => {
+  it('is done, and tells how much is missing, when its worker has nothing left to send', async (t) => {
+    const loads = t.mock.method(api.history, 'loads');
     const empty = (spoolEmptyAt: number | null) =>
       api.history.saveLoad({
         ...{ id: 'w1', at: clock.now(), running: 0, revision: '1', cpu: 0, memory: 0, clockSkewMs: 0 },
@@ -66,6 +67,8 @@ describe("a run's log", () => {
     await empty(clock.now());
     await clock.until(follows);
     assert.deepEqual(await follows, { text: '', from: 4, next: 100, done: true, droppedBytes: 96 });
+    // Each look of each reader costs one worker's figures, however many workers there are.
+    assert.deepEqual([...new Set(loads.mock.calls.map((call) => String(call.arguments)))], ['w1']);
   });
 
   it('whose end was left out and counted waits for nothing', async () => {

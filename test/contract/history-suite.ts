@@ -663,7 +663,7 @@ export function historySuite(
       await history.addAudit(entry(5, 'ann', null));
       assert.deepEqual(await ids({ cursor: first.next }), ['a1']);
     });
-    promise('keeps the last load figures of each worker', async (history) => {
+    promise('keeps the last load figures of each worker, told of all or some', async (history) => {
       const load = (id: string, running: number) => ({
         id,
         at: t0,
@@ -675,6 +675,8 @@ export function historySuite(
       });
       for (const each of [load('b', 1), load('a', 1), load('a', 2)]) await history.saveLoad(each);
       assert.deepEqual(await history.loads(), [load('a', 2), load('b', 1)]);
+      assert.deepEqual(await history.loads(['b', 'gone']), [load('b', 1)]);
+      assert.deepEqual(await history.loads([]), []);
     });
     promise('forgets what has expired, with its log, and nothing else', async (history) => {
       const gone = Array.from({ length: 300 }, (_, at) =>

@@ -158,10 +158,11 @@ export function historyIn(
         const document = { v: layoutVersion, at: new Date(load.at), load };
         await loads.replaceOne({ _id: load.id }, document, { upsert: true });
       }),
-    loads: () =>
-      ask('read load figures', async () =>
-        (await loads.find().sort({ _id: 1 }).toArray()).map(({ load }) => load),
-      ),
+    loads: (workers) =>
+      ask('read load figures', async () => {
+        const which = workers === undefined ? {} : { _id: { $in: [...workers] } };
+        return (await loads.find(which).sort({ _id: 1 }).toArray()).map(({ load }) => load);
+      }),
     expire: async () => 0,
     waitForLog: (run, ms, stop) => waiting.wait(run, Math.min(ms, lookMs), stop),
     close() {

@@ -71,7 +71,7 @@ export function sqliteHistory({ file, clock }: { file: string; clock: Clock }): 
     endAlerts: async (given, at, untold) => writing(file, () => alerts.end(given, at, untold)),
     toldSince: async (since) => alerts.toldSince(since),
     saveLoad: async (load) => writing(file, () => loads.save(load)),
-    loads: async () => loads.all(),
+    loads: async (workers) => loads.read(workers),
     async expire(now) {
       let gone = 0;
       for (let some: number | null = 0; some !== null && !closed; await turn()) {
