@@ -152,7 +152,10 @@ export function settle(
         ? { ...record, floor: Math.max(floor, since), createdAt: Math.max(createdAt, since) }
         : record;
     const stretches = settleVersion({ record: seen, schedule, cursor, now: until }, why);
-    if (stretches.length === 0) continue;
+    // What protects that earlier saves have settled goes with the job. One that is as it was made has nothing to protect.
+    const reached = Math.max(record.settled ?? 0, seen.floor);
+    const bares = why === 'deleted' && reached > Math.max(seen.createdAt, cursor ?? 0);
+    if (stretches.length === 0 && !bares) continue;
     const key = layout.cursor(id, lane);
     settlement.judgedOn.push({ key, target: 'mod', op: '=', revision: mod });
     const owed = stretches.map((one) => recordOf(job, lane, one, now));
@@ -160,7 +163,7 @@ export function settle(
     settlement.ops.push(...owed.map((run) => owe(layout, run, now)));
     // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
     // own, where it comes to be one again, would go on from when that came, or from where it was.
-    const last = stretches.at(-1)?.until ?? until;
+    const last = Math.max(stretches.at(-1)?.until ?? 0, bares ? reached : 0);
     if (why === 'deleted' || next !== undefined || (job.mode === 'all' && cursor === null))
       settlement.ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
     if (settlement.ops.length > mostSettled) return null;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { applyJobs } from '#core/cluster/apply.ts';
-import { checkJob } from '#core/cluster/check-job.ts';
+import { checkJob, scheduleOf } from '#core/cluster/check-job.ts';
 import type { JobStore } from '#core/cluster/job-record.ts';
 import {
   deleteJob,
@@ -15,6 +15,7 @@ import {
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { readOwed } from '#core/cluster/read-key.ts';
 import { encodeJob } from '#core/cluster/records.ts';
+import { decideLane } from '#core/decide/due.ts';
 import type { JobInput } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Run } from '#core/model/run.ts';
@@ -279,6 +280,42 @@ describe('what is due and undecided', () => {
     await save();
     const [entry] = (await kv.range({ key: layout.cursor(id, '~') })).entries;
     assert.equal(JSON.parse(entry?.value ?? '{}').instant, t0 + 2 * minute);
+  });
+
+  const earlier: [string, () => Promise<unknown>][] = [
+    ['an edit', () => save({ description: 'x', schedule: ['* * * * *'], timezone: 'Europe/Berlin' })],
+    ['to disable it', () => save({ enabled: false })],
+    [
+      'a resume',
+      async () => {
+        await pauseJob(store, id, { by: 'me', reason: '', until: null });
+        await resumeJob(store, id);
+      },
+    ],
+  ];
+  for (const [name, end] of earlier)
+    it(`nor is what an earlier save had settled, before the delete: ${name}`, async () => {
+      await save();
+      await decided(t0);
+      await clock.advance(minute + 100);
+      await end();
+      assert.equal((await owed()).length, 1);
+      await clock.advance(50);
+      await deleteJob(store, id, {});
+      store = { ...store, now: () => t0 + minute - 200 };
+      const record = await save();
+      const [entry] = (await kv.range({ key: layout.cursor(id, '~') })).entries;
+      const cursor: number = JSON.parse(entry?.value ?? '{}').instant;
+      const schedule = scheduleOf(record.job);
+      const verdict = decideLane({ record, schedule, cursor, now: t0 + minute + 300, held: null });
+      assert.deepEqual(verdict, { do: 'wait', at: t0 + 2 * minute, instant: t0 + 2 * minute });
+    });
+
+  it('and was never settled leaves no cursor behind a job that is deleted', async () => {
+    await save();
+    await clock.advance(minute / 2);
+    await deleteJob(store, id, {});
+    assert.equal((await kv.range({ key: layout.cursor(id, '~') })).count, 0);
   });
 
   it('stays where a cursor can not be read: what it told is not known', async () => {
