@@ -18,6 +18,8 @@ export interface Gate {
   lanes: Set<Lane>;
   /** Those of them for which nothing has been armed yet. */
   fresh: Set<Lane>;
+  /** Those whose user is being looked up: they are fresh again when that is known. */
+  asked: Set<Lane>;
   phase: 'waiting' | 'arming' | 'claiming' | 'released' | 'dropped';
   /** What stands armed for a lane, and the version of the job it was armed for. */
   armed: Map<Lane, { run: RunId; jobMod: Revision; freeSlot: () => void }>;
@@ -78,7 +80,14 @@ export function createGates(deps: GatesDeps) {
   function open(instant: number, leadCapMs: number): Gate {
     const gate: Gate = {
       ...{ instant, leadCapMs, key: instantText(instant), phase: 'waiting' },
-      ...{ lanes: new Set(), fresh: new Set(), armed: new Map(), claimed: new Set(), marks: [] },
+      ...{
+        lanes: new Set(),
+        fresh: new Set(),
+        asked: new Set(),
+        armed: new Map(),
+        claimed: new Set(),
+        marks: [],
+      },
       ...{ joined() {}, wakeAt: Number.POSITIVE_INFINITY, cancelWake: null },
     };
     gates.set(instant, gate);
@@ -106,6 +115,7 @@ export function createGates(deps: GatesDeps) {
     lane.gate = null;
     gate.lanes.delete(lane);
     gate.fresh.delete(lane);
+    gate.asked.delete(lane);
     const armed = gate.armed.get(lane);
     if (armed !== undefined) unarm(gate, lane, armed);
     if (gate.lanes.size > 0 || gate.phase !== 'waiting') return;
@@ -132,7 +142,7 @@ export function createGates(deps: GatesDeps) {
     while (await comes(gate)) await arm(gate, first(gate.fresh, atOnce));
     gate.phase = 'claiming';
     // For these there was no time: their claims don't hold up the others'.
-    for (const lane of [...gate.fresh]) {
+    for (const lane of [...gate.fresh, ...gate.asked]) {
       leave(lane);
       deps.later(lane, gate.instant);
     }
@@ -158,11 +168,26 @@ export function createGates(deps: GatesDeps) {
     return gate.fresh.size > 0 && !closing && clock.now() < claimAt(gate);
   }
 
+  /** A lane whose user is to be looked up comes back when that is known: nobody else waits for it. */
+  function waits(gate: Gate, lane: Lane): boolean {
+    const known = runner.lookUp(mirror.jobs.get(lane.job)?.record.job.user ?? null);
+    if (known === null) return false;
+    gate.asked.add(lane);
+    const back = () => {
+      if (!gate.asked.delete(lane)) return;
+      gate.fresh.add(lane);
+      gate.joined();
+    };
+    deps.guard('lookUp', known.then(back));
+    return true;
+  }
+
   async function arm(gate: Gate, lanes: readonly Lane[]): Promise<void> {
     const plans = [];
     const wanted = new Map<RunId, Lane>();
     for (const lane of lanes) {
       gate.fresh.delete(lane);
+      if (waits(gate, lane)) continue;
       const plan = deps.lanePlan(lane, gate.instant);
       if (plan === null || !room.has()) {
         leave(lane);
@@ -180,7 +205,7 @@ export function createGates(deps: GatesDeps) {
     for (const [run, refused] of results) {
       const lane = wanted.get(run);
       if (lane === undefined) continue;
-      // Who left while it was being armed is un-armed already.
+      // Who left while it was being armed is un-armed behind that (in-order.ts).
       const armed = gate.armed.get(lane);
       if (armed?.run !== run) continue;
       if (refused === null) deps.events.emit({ type: 'run.armed', run });
@@ -223,7 +248,9 @@ export function createGates(deps: GatesDeps) {
     /** Whether the lane stands at this instant's gate for this version of its job, and may stay. */
     stands(lane: Lane, instant: number, jobMod: Revision): boolean {
       if (lane.gate?.instant !== instant) return false;
-      return lane.gate.fresh.has(lane) || lane.gate.armed.get(lane)?.jobMod === jobMod;
+      return (
+        lane.gate.fresh.has(lane) || lane.gate.asked.has(lane) || lane.gate.armed.get(lane)?.jobMod === jobMod
+      );
     },
     /** Hands a claimed run over to its gate, which marks and releases it; false: it must start by itself. */
     hand(lane: Lane, gate: Gate, one: LiveRun): boolean {

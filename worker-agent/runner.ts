@@ -77,6 +77,11 @@ export interface Runner {
   /** Looks at every run directory once, before anything else; what lives is watched from now on. */
   adopt(events: RunnerEvents): Promise<FoundRun[]>;
   /**
+   * Finds out what the host knows of a job's user before a run of it is armed, since its name service may be slow; null: it is at hand.
+   * Settles when there is an answer, or has been none for too long: `arm` then waits for nobody, and refuses what it must.
+   */
+  lookUp(user: string | null): Promise<void> | null;
+  /**
    * Starts a blocked wrapper for each; nothing of the jobs runs yet. Gives per run null, or the Refusal's text and code
    * (no such user, cwd, shell; disk full; too many processes): of such a run nothing is left.
    */

@@ -71,6 +71,9 @@ export function createStarter(
     for (;;) {
       // Claimed ahead of its time, or the clock was set back since: never early by the own clock.
       if (clock.now() < one.running.notBefore) await timeline.reached(one.running.notBefore);
+      // It alone waits for that: it takes no turn yet, and does not stand among those that start together.
+      const known = runner.lookUp(one.spec.user);
+      if (known !== null) await known;
       underWay += 1;
       const how = await start(one).finally(() => {
         underWay -= 1;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -171,6 +171,28 @@ describe('runner: how a command is started', () => {
     const expected = execFileSync('id', [other], { encoding: 'utf8' });
     const home = execFileSync('getent', ['passwd', other], { encoding: 'utf8' }).split(':')[5];
     assert.equal(text, `${expected}${home} ${other} ${other}\n`);
+  });
+
+  it('arms others while a user is looked up, and then waits no more for that one', async () => {
+    const { PATH } = process.env;
+    const bin = join(host.dir, 'bin');
+    mkdirSync(bin);
+    execFileSync('mkfifo', [join(bin, 'answer')]);
+    writeFileSync(join(bin, 'getent'), `#!/bin/sh\nread line < ${bin}/answer\nexit 2\n`, { mode: 0o755 });
+    process.env.PATH = `${bin}:${PATH}`;
+    try {
+      const looked = host.runner.lookUp('slow');
+      assert.notEqual(looked, null);
+      assert.equal(host.runner.lookUp(null), null);
+      assert.equal(host.runner.lookUp(me), null);
+      await host.ended(await host.begin('meanwhile', { command: ':' }));
+      writeFileSync(join(bin, 'answer'), 'now\n');
+      await looked;
+      assert.equal(host.runner.lookUp('slow'), null);
+      assert.equal(await host.arm(planOf('slow', { command: ':', user: 'slow' })), 'user_unknown');
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   it('does not switch to whom it runs as already', async () => {

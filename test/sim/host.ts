@@ -80,6 +80,8 @@ export class Host {
   /** What arming a wrapper takes where the host has its hands full, one after the other, ms; null: it has not. */
   armMs: number | null = null;
   #armedUntil = 0;
+  /** How long its name service takes for an answer, ms; null: it has it at hand. */
+  lookUpMs: number | null = null;
   /** Until when (boot time) the agent's lease holds, as its last life has said; beyond, the warden ends what must not run without. */
   leaseDeadline = Number.POSITIVE_INFINITY;
   /** Its way to the store. cut: nothing passes; mute: requests arrive, and nothing comes back. */

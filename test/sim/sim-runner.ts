@@ -24,6 +24,8 @@ export interface RunnerMistakes {
 const commandShape = /^sim (\d+)-(\d+) (\d+)( stubborn)?$/;
 
 const wardenLookMs = 500;
+/** So long a name service is waited for (worker-agent/runner/accounts.ts). */
+const longestLookUpMs = 5_000;
 
 interface Watched {
   plan: RunPlan;
@@ -49,6 +51,8 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
   const gates = new Map<string, Set<RunId>>();
   /** The `go` files that this life has written. */
   const gos = new Map<string, Go>();
+  /** Users about whom the name service has been asked, and what came of it. */
+  const lookUps = new Map<string, Promise<void> | 'known' | 'silent'>();
   let see: RunnerEvents = { started() {}, ended() {} };
   let stopped = false;
   life.onEnd(pipesEnd);
@@ -290,6 +294,19 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
     return true;
   }
 
+  async function look(user: string, takes: number): Promise<void> {
+    await life.delay(Math.min(takes, longestLookUpMs));
+    lookUps.set(user, takes < longestLookUpMs ? 'known' : 'silent');
+  }
+
+  function lookUp(user: string | null): Promise<void> | null {
+    if (user === null || host.lookUpMs === null) return null;
+    const there = lookUps.get(user) ?? look(user, host.lookUpMs);
+    if (typeof there === 'string') return null;
+    lookUps.set(user, there);
+    return there;
+  }
+
   return {
     async adopt(handlers) {
       see = handlers;
@@ -298,11 +315,19 @@ export function simRunner(life: Life, stamps: Stamp[], mistakes: RunnerMistakes 
       return life.dead ? [] : [...host.files.values()].map(find);
     },
 
+    lookUp,
+
     async arm(plans) {
       const results: Awaited<ReturnType<Runner['arm']>> = new Map();
       for (const plan of plans) {
         await life.delay(host.armingTakes());
         life.step();
+        if (life.dead) break;
+        await lookUp(plan.job.user);
+        if (lookUps.get(plan.job.user ?? '') === 'silent') {
+          results.set(plan.run, { code: 'user_unknown', reason: 'the name service did not answer' });
+          continue;
+        }
         if (life.dead) break;
         if (host.diskFull) {
           results.set(plan.run, { code: 'disk_full', reason: 'no room on the disk' });

@@ -8,12 +8,20 @@ import { isCode } from './faults.ts';
 const execFileAsync = promisify(execFile);
 const knownMs = 30_000;
 const unknownMs = 2_000;
+/** An answer that takes longer comes too late for whoever waits. */
+const longestMs = 5_000;
 
 export interface Account {
   name: string;
   gid: string;
   home: string;
   shell: string;
+}
+
+/** Of the name service, be it a refusal, and until when (boot time) nobody asks again. */
+interface Answer {
+  until: number;
+  account: Promise<Account>;
 }
 
 /** Whom the agent itself runs as; a container's user may have no name. */
@@ -35,34 +43,62 @@ export function self(): Self {
 }
 
 /** Users as the host's name service knows them, so also from LDAP and the like; remembered for half a minute, since a burst asks a lot. */
-export function createAccounts(clock: Pick<Clock, 'boot'>) {
-  const known = new Map<string, { until: number; account: Promise<Account> }>();
+export function createAccounts(clock: Pick<Clock, 'boot' | 'after'>) {
+  const known = new Map<string, Answer>();
+  const asking = new Map<string, Promise<Answer>>();
+
+  function asked(user: string): Promise<Answer> {
+    const under = asking.get(user) ?? look(user);
+    asking.set(user, under);
+    return under;
+  }
+
+  async function look(user: string): Promise<Answer> {
+    const account = ask(user, clock);
+    const staysMs = await account.then(
+      () => knownMs,
+      () => unknownMs,
+    );
+    const answer = { until: clock.boot() + staysMs, account };
+    known.set(user, answer);
+    asking.delete(user);
+    return answer;
+  }
+
   return {
-    /** Refusal `user_unknown`. */
-    async of(user: string): Promise<Account> {
-      const now = clock.boot();
+    /** Settles when there is an answer, be it that there is none; null: the last one still holds. */
+    lookUp(user: string): Promise<void> | null {
       const there = known.get(user);
-      if (there !== undefined && there.until > now) return there.account;
-      const entry = { until: now + knownMs, account: ask(user) };
-      known.set(user, entry);
-      entry.account.catch(() => {
-        entry.until = now + unknownMs;
-      });
-      return entry.account;
+      return there !== undefined && there.until > clock.boot() ? null : asked(user).then(() => {});
+    },
+    /** By the last answer, however old: who was looked up before is not waited for. Refusal `user_unknown`. */
+    async of(user: string): Promise<Account> {
+      return (known.get(user) ?? (await asked(user))).account;
     },
   };
 }
 export type Accounts = ReturnType<typeof createAccounts>;
 
-async function ask(user: string): Promise<Account> {
+async function ask(user: string, clock: Pick<Clock, 'after'>): Promise<Account> {
+  const late = new AbortController();
+  const cancel = clock.after(longestMs, () => late.abort());
   try {
-    const { stdout } = await execFileAsync('getent', ['passwd', '--', user]);
+    // Aborted it is not waited for any more, whether or not it can be killed.
+    const how = { signal: late.signal, killSignal: 'SIGKILL' } as const;
+    const { stdout } = await execFileAsync('getent', ['passwd', '--', user], how);
     const [name = user, , , gid = '', , home = '/', shell = ''] = stdout.trim().split(':');
     return { name, gid, home, shell: shell === '' ? '/bin/sh' : shell };
   } catch (error) {
+    if (late.signal.aborted)
+      throw new Refusal(
+        'user_unknown',
+        `user: ${user}: this host's name service (getent) did not answer within ${longestMs / 1_000} s`,
+      );
     if (isCode(error, '2')) throw new Refusal('user_unknown', `user: ${user}: is not known on this host`);
     if (isCode(error, 'ENOENT'))
       throw new Refusal('user_denied', `user: ${user}: getent is not on this host, so it can't be looked up`);
     throw error;
+  } finally {
+    cancel();
   }
 }

@@ -332,6 +332,8 @@ export function createRunner(options: RunnerOptions): Runner {
       return found;
     },
 
+    lookUp: (user) => (user === null || user === self.name ? null : accounts.lookUp(user)),
+
     async arm(plans) {
       const results: Awaited<ReturnType<Runner['arm']>> = new Map();
       await sliced(plans, async (plan) => {

@@ -10,6 +10,8 @@ const execFileAsync = promisify(execFile);
 /** Made by one process, and made again when so few are left: a process for each would cost more than a run's own start. */
 const batch = 32;
 const few = 8;
+/** A disk that does not answer holds up no more than this, and whoever needs the pipe is told. */
+const longestMs = 5_000;
 
 /** Named pipes that nobody has opened yet, made ahead: Node has no call for one. */
 export class Fifos {
@@ -46,11 +48,16 @@ export class Fifos {
     const paths = Array.from({ length: batch }, () => join(this.#dir, this.#ids.id()));
     const files = paths.map((path) => `${path}.fifo`);
     try {
-      await execFileAsync('mkfifo', ['-m', '600', ...files]);
+      await execFileAsync('mkfifo', ['-m', '600', ...files], { timeout: longestMs, killSignal: 'SIGKILL' });
       this.#ready.push(...paths);
     } catch (error) {
       for (const file of files) rmSync(file, { force: true });
       const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+      if (error instanceof Error && 'killed' in error && error.killed === true)
+        throw new Refusal(
+          'spawn_failed',
+          `mkfifo in ${this.#dir} was not done within ${longestMs / 1_000} s`,
+        );
       // Started, but it could not do it: its own words say why, a full disk for instance. Not started is told by a code.
       if (said === '') throw error;
       throw new Refusal(
