@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { keepWatching } from '#functions/alerts/keep-watching.ts';
 import { createApp } from '#functions/app.ts';
@@ -8,7 +7,7 @@ import { keepForgetting } from '#functions/expiry.ts';
 import { listener } from '#functions/listener.ts';
 import { tellProvider } from '#functions/oidc/findings.ts';
 import { readClientFile, writeClientFile } from './client-file.ts';
-import { sayingDiskFull } from './data-folder.ts';
+import { makeDataFolder, sayingDiskFull } from './data-folder.ts';
 import { createHostAgent } from './host-agent.ts';
 import { openParts, thisProcess } from './process-parts.ts';
 import type { Settings } from './settings.ts';
@@ -42,7 +41,7 @@ async function start(settings: Settings, host: HostParts): Promise<Standalone> {
   // Before anything is read: a heap that has grown stays so.
   keepYoungHeapSmall();
   const data = settings.data;
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  makeDataFolder(data);
   const stores = {
     kv: settings.kv ?? `sqlite:${join(data, 'kv.sqlite')}`,
     history: settings.history ?? `sqlite:${join(data, 'history.sqlite')}`,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -179,6 +179,31 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     assert.match((await cli(['pause', 'three', '--reason', 'x'])).out, /three is paused/);
     assert.match((await cli(['ls'])).out, /three .*paused by local/);
     assert.match((await cli(['resume', 'three'])).out, /three goes on/);
+  });
+
+  it('deletes a job, and says so of one that is not there', async () => {
+    assert.equal((await cli(['apply', '-'], { input: 'jobs: [{name: gone, command: x}]' })).code, 0);
+    assert.match((await cli(['delete', 'gone'])).err, /default\/gone is deleted/);
+    const again = await cli(['delete', 'gone']);
+    assert.deepEqual([again.code, again.out], [1, '']);
+    assert.match(again.err, /default\/gone/);
+  });
+
+  it('says in one line of a data folder why it can not be used', async () => {
+    const [file, link] = [join(dir, 'a-file'), join(dir, 'a-link')];
+    writeFileSync(file, '');
+    symlinkSync(join(dir, 'nowhere'), link);
+    // A folder that takes no new ones and says so with the wrong error.
+    for (const folder of [file, link, join(file, 'below'), join(link, 'below'), '/proc/none'])
+      for (const daemon of [
+        ['up'],
+        ['agent', '--kv', 'etcd://127.0.0.1:1', '--history', 'mongodb://127.0.0.1:1/x'],
+      ]) {
+        const { code, err } = await cli([...daemon, '--data', folder]);
+        assert.equal(code, 1, folder);
+        assert.ok(err.includes(`--data ${folder}: can't be used (`), err);
+        assert.equal(err.trim().split('\n').length, 1, err);
+      }
   });
 
   it('tries a channel out, and says what is wrong and who has heard of it', async () => {

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { parseJobId } from '#core/model/ids.ts';
-import { type Command, jsonFlag, show } from '../command.ts';
+import { type Command, type Context, jsonFlag, show } from '../command.ts';
 import { followRuns } from '../follow.ts';
 import { plain, table } from '../terminal.ts';
 import { type Jobs, lacksHistory, noteAway, scheduleText, stateText, timeText } from '../views.ts';
@@ -90,7 +90,7 @@ export const jobCommands: readonly Command[] = [
         order: string;
         runs: string[];
       };
-      if (context.has('follow')) return followRuns(context, ordered.runs);
+      if (context.has('follow')) return followOrdered(context, ordered.runs);
       show<typeof ordered>(context, ordered, ({ runs }) => runs.join('\n'));
       if (!context.has('json')) terminal.note(`its output: cronfleet logs ${ordered.runs[0]} -f`);
       return 0;
@@ -129,4 +129,26 @@ export const jobCommands: readonly Command[] = [
       return show<Jobs>(context, view, (one) => `${idOf(one)} goes on; next ${timeText(one.next[0])}`);
     },
   },
+  {
+    ...{ name: 'delete', part: 'Jobs', words: 'JOB', count: [1, 1], summary: 'Delete a job' },
+    example: 'cronfleet delete crontab/backup-3f9a01',
+    async run(context) {
+      const path = jobPath(context.args[0]);
+      await context.api().send('DELETE', path);
+      context.terminal.note(`${path.slice('/jobs/'.length)} is deleted; what runs of it ends by itself`);
+      return 0;
+    },
+  },
 ];
+
+/** What was ordered runs, whatever becomes of this: asked for once more it would run twice. */
+async function followOrdered(context: Context, runs: readonly string[]): Promise<number> {
+  try {
+    return await followRuns(context, runs);
+  } catch (error) {
+    context.terminal.note(
+      `${runs.join(', ')} was ordered and goes on; its output: cronfleet logs ${runs[0]} -f`,
+    );
+    throw error;
+  }
+}
