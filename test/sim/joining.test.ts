@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { deleteJob } from '#core/cluster/jobs.ts';
 import { Rig } from './rig.ts';
 
 /** So many jobs that start every second: arming the next instant begins before this one is over. */
@@ -39,6 +40,27 @@ describe('who comes to an instant at which others stand armed already', () => {
       await rig.until(25);
       assert.deepEqual(seen(rig, 15, 20), { started: 750, armed: 750 });
       assert.deepEqual(rig.crashes, []);
+    } finally {
+      await rig.end();
+    }
+  });
+});
+
+describe('who leaves an instant while it waits, behind others, to be armed', () => {
+  it('leaves no wrapper behind that nothing would ever wake', async () => {
+    const rig = new Rig();
+    try {
+      for (let n = 0; n < 10; n += 1) await rig.save({ name: `j${n}` });
+      const host = rig.host();
+      host.armMs = 50;
+      rig.agent(host, {}, true);
+      await rig.until(19.1);
+      const standing = new Set([...host.processes.keys()].map((run) => run.split('~')[1]));
+      assert.ok(standing.size > 0 && standing.size < 10, 'it is in the middle of it');
+      // All of them: where one stays, its release wakes the others.
+      for (let n = 0; n < 10; n += 1) await deleteJob(rig.api(), `default/j${n}`, {});
+      await rig.until(30);
+      assert.deepEqual([[...host.processes.keys()], rig.crashes], [[], []]);
     } finally {
       await rig.end();
     }
