@@ -3,6 +3,7 @@ import { lookAtLane, readLane } from '#core/cluster/claim.ts';
 import { oneLane, splitKey } from '#core/cluster/keys.ts';
 import { readCursor } from '#core/cluster/read-key.ts';
 import { cursorAheadMs } from '#core/decide/due.ts';
+import { isPaused } from '#core/decide/may-start.ts';
 import type { JobId } from '#core/model/ids.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import type { ArmingPace } from './arming-pace.ts';
@@ -40,7 +41,7 @@ export interface PlannerDeps extends AgentDeps {
   replace(job: JobId, running: readonly Entry[]): void;
 }
 
-/** How soon it is seen that a cursor which could not be read, or stood ahead of the clock, was mended, or taken away. */
+/** About how soon it is seen that a cursor which could not be read, or stood ahead of the clock, was mended, or taken away. */
 const unreadableWaitMs = 10_000;
 const pageSize = 1_000;
 
@@ -76,10 +77,10 @@ export function createPlanner(deps: PlannerDeps) {
       guard('load', load(lane));
       return;
     }
-    if (lane.cursor !== null && lane.cursor > clock.now() + cursorAheadMs) {
+    if (lane.cursor !== null && lane.cursor > clock.now() + cursorAheadMs && !isIdle(job)) {
       // Nothing is due while it stands. Who takes it away does so by hand, and nobody watches cursors.
       lane.loaded = false;
-      wakeIn(lane, unreadableWaitMs);
+      wakeIn(lane, unreadableWait());
       return;
     }
     if (verdict.do === 'rest') return;
@@ -97,6 +98,16 @@ export function createPlanner(deps: PlannerDeps) {
       return;
     }
     guard('act', decisions.act(lane, job, verdict));
+  }
+
+  /** Nothing of it is due, whatever its cursor says. */
+  function isIdle({ record }: MirroredJob): boolean {
+    return !record.job.enabled || isPaused(record.paused, clock.now());
+  }
+
+  /** Where a clock or a hand has spoilt many cursors, not all are asked for at once. */
+  function unreadableWait(): number {
+    return unreadableWaitMs * (0.5 + deps.ids.chance());
   }
 
   function wake(lane: Lane, at: number): void {
@@ -119,7 +130,7 @@ export function createPlanner(deps: PlannerDeps) {
       lane.busy = false;
     }
     if (lane.loaded) plan(lane);
-    else wakeIn(lane, lane.unreadable === null ? times.margin : unreadableWaitMs);
+    else wakeIn(lane, lane.unreadable === null ? times.margin : unreadableWait());
   }
 
   /** Takes in what a look or a refusal has shown. */

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { pauseJob, resumeJob } from '#core/cluster/jobs.ts';
 import { lookOut } from '#core/cluster/look-out.ts';
 import { Rig } from './rig.ts';
+import { costOf } from './store-cost.ts';
 
 const id = 'default/j';
 
@@ -54,5 +55,64 @@ describe('a cursor that a clock a year ahead has written', () => {
     await rig.until(75);
     assert.equal(rig.starts(rig.run(70)), 1);
     await rig.end();
+  });
+
+  describe('of many jobs', () => {
+    const jobs = 40;
+    /** How often in each of the next seconds somebody looks at a cursor. */
+    async function looks(
+      seconds: number,
+      act: (rig: Rig, job: string) => Promise<unknown>,
+    ): Promise<number[]> {
+      const rig = new Rig();
+      const cost = costOf(rig.store, rig.layout.cursors);
+      for (let n = 0; n < jobs; n += 1) {
+        await rig.save({ name: `j${n}` });
+        const value = JSON.stringify({
+          instant: rig.instant(365 * 86_400),
+          from: 'w9',
+          why: 'run',
+          run: null,
+        });
+        const put = { type: 'put', key: rig.layout.cursor(`default/j${n}`, '~'), value } as const;
+        await rig.store.txn({ compare: [], then: [put] });
+        await act(rig, `default/j${n}`);
+      }
+      for (let i = 0; i < 3; i += 1) rig.agent(rig.host(), {}, true);
+      await rig.until(20);
+      const each: number[] = [];
+      for (let at = 21; at <= 20 + seconds; at += 1) {
+        cost.reset();
+        await rig.until(at);
+        each.push(cost.looks);
+      }
+      assert.deepEqual(rig.crashes, []);
+      await rig.end();
+      return each;
+    }
+    const sum = (counts: number[]) => counts.reduce((all, count) => all + count, 0);
+
+    for (const [what, act] of [
+      ['disabled', (rig: Rig, job: string) => rig.save({ name: job.slice(8), enabled: false })],
+      [
+        'paused',
+        (rig: Rig, job: string) => pauseJob(rig.api(), job, { by: 'ann', reason: '', until: null }, {}),
+      ],
+      [
+        'paused for a while',
+        (rig: Rig, job: string) =>
+          pauseJob(rig.api(), job, { by: 'ann', reason: '', until: rig.instant(3_600) }, {}),
+      ],
+    ] as const)
+      it(`is not asked for where they are ${what}`, async () => {
+        // A keeper's sweep may be among it.
+        assert.ok(sum(await looks(30, act)) <= 2);
+      });
+
+    it('is asked for by one after the other, not by all in the same second', async () => {
+      const each = await looks(60, async () => {});
+      assert.ok(sum(each) >= jobs * 3);
+      assert.ok(Math.max(...each.slice(30)) < jobs, each.join());
+    });
   });
 });
