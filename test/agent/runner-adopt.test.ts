@@ -290,13 +290,23 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
     }
     writeFileSync(join(dir, 'runs', 'stray'), 'a file');
     mkdirSync(join(dir, 'runs', 'begun'));
+    // Their names reached the disk before a power cut, and what was written last did not.
+    for (const [name, claim] of [
+      ['emptied', ''],
+      ['claimed', '7\n3 5\n'],
+    ] as const) {
+      mkdirSync(join(dir, 'runs', name));
+      for (const empty of ['run.json', 'output', 'started'])
+        writeFileSync(join(dir, 'runs', name, empty), '');
+      writeFileSync(join(dir, 'runs', name, 'claimed'), claim);
+    }
     const { host } = await next();
     assert.deepEqual(
       host.found.map(({ phase }) => phase),
       ['running'],
     );
-    assert.deepEqual(readdirSync(join(dir, 'damaged')).sort(), ['other', 'torn']);
-    assert.equal(host.events.filter(({ type }) => type === 'spool.damaged').length, 2);
+    assert.deepEqual(readdirSync(join(dir, 'damaged')).sort(), ['claimed', 'other', 'torn']);
+    assert.equal(host.events.filter(({ type }) => type === 'spool.damaged').length, 3);
     assert.deepEqual(readdirSync(join(dir, 'runs')), [run]);
   });
 

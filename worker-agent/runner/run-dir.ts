@@ -68,10 +68,9 @@ export class RunDir {
     }
   }
 
-  /** Neither plan nor claim nor start: an arming that a crash cut off before there was anything to run. */
+  /** Neither plan nor claim nor start: an arming that a crash cut off, or a power cut emptied, before there was anything to run. */
   isBlank(): boolean {
-    if (existsSync(this.file('run.json'))) return false;
-    return this.#size('claimed') + this.#size('started') === 0;
+    return this.#size('run.json') + this.#size('claimed') + this.#size('started') === 0;
   }
 
   exists(): boolean {
