@@ -136,10 +136,15 @@ function settled(
   return { lower: floor.at, records };
 }
 
-/** In mode all that concerns the lanes that showed then: one without a cursor is of a worker that may not have been there. */
+/**
+ * In mode all that concerns the lanes that showed then: one without a cursor is of a worker that may not have been there. Not so where the
+ * save that enabled it settled it: what was due until then was so by the version before, whose schedule and mode may be others.
+ */
 function settledBefore({ record, cursor }: Pick<LaneView, 'record' | 'cursor'>): number {
-  const shown = cursor !== null || record.job.mode === 'one';
-  return shown ? (record.settled ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
+  const settledAt = record.settled ?? Number.NEGATIVE_INFINITY;
+  const enabled = record.floorWhy === 'disabled' && settledAt >= record.floor;
+  const shown = cursor !== null || record.job.mode === 'one' || enabled;
+  return shown ? settledAt : Number.NEGATIVE_INFINITY;
 }
 
 /**

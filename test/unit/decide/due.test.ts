@@ -101,12 +101,15 @@ describe('what a lane does next', () => {
     // Nor has a settlement anything to do with what is due.
     assert.equal(decideLane(view({}, { settled: at(9), now: at(1) })).do, 'run');
     // Of a lane that nobody knew of then it says nothing.
-    const all = view({ mode: 'all' }, { ...floor, settled: at(4.5), cursor: null, createdAt: at(2.5) });
-    assert.deepEqual(decideLane({ ...all, record: { ...all.record, createdAt: at(2.5) } }), {
+    const lane = { ...floor, settled: at(4.5), cursor: null, createdAt: at(2.5) };
+    assert.deepEqual(decideLane(view({ mode: 'all' }, { ...lane, floorWhy: 'paused' })), {
       do: 'decide',
       cursor: at(4.5),
-      records: [{ instant: at(3), until: at(4), count: 2, state: 'skipped', reason: 'disabled' }],
+      records: [{ instant: at(3), until: at(4), count: 2, state: 'skipped', reason: 'paused' }],
     });
+    // But where the job was enabled then, that may have been by another schedule: who enabled it has said all of it.
+    assert.deepEqual(decideLane(view({ mode: 'all' }, lane)), wait);
+    assert.equal(decideLane(view({ mode: 'all' }, { ...lane, settled: at(2.5) })).do, 'decide');
   });
 
   it('says nothing of the time before a job was made', () => {
