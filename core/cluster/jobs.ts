@@ -206,6 +206,8 @@ async function pastPause(store: JobStore, record: JobRecord, now: number): Promi
   const until = record.paused?.until ?? null;
   if (until === null || isPaused(record.paused, now)) return { record };
   if (until - 1 <= record.floor) return { record: { ...record, paused: null } };
+  // By a clock that is ahead it is over too early, and what is still to come would be called paused.
+  store.trustClock?.();
   return afterPause(store, record, until - 1, await lanesOf(store, record));
 }
 

@@ -16,7 +16,7 @@ import { layout as layoutOf } from '#core/cluster/keys.ts';
 import { readOwed } from '#core/cluster/read-key.ts';
 import { encodeJob } from '#core/cluster/records.ts';
 import { decideLane } from '#core/decide/due.ts';
-import type { JobInput } from '#core/model/job.ts';
+import type { JobInput, JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Run } from '#core/model/run.ts';
 import { type Kv, prefixRange, type Txn } from '#core/ports/kv.ts';
@@ -157,6 +157,15 @@ async function registered(worker: string, since: number, labels = {}): Promise<v
   await kv.txn({ compare: [], then: [put] });
 }
 
+/** What a decider does next in a lane of this job. */
+const verdictOn = (record: JobRecord, cursor: number | null) =>
+  decideLane({ record, schedule: scheduleOf(record.job), cursor, now: clock.now(), held: null });
+const waits = (minutes: number) => ({
+  do: 'wait',
+  at: t0 + minutes * minute,
+  instant: t0 + minutes * minute,
+});
+
 describe('what is due and undecided', () => {
   const ends: [string, () => Promise<unknown>, string[]][] = [
     ['an edit', () => save({ schedule: '*/2 * * * *' }), ['3-5 3 skipped: edited']],
@@ -252,6 +261,25 @@ describe('what is due and undecided', () => {
     await clock.advance(2.5 * minute);
     await save({ enabled: false });
     assert.deepEqual(handed, ['1-2 2 skipped: disabled']);
+  });
+
+  it('waits for a clock that can be trusted where a pause is said to be over', async () => {
+    const trusting = store;
+    await save();
+    await pauseJob(store, id, { by: 'me', reason: '', until: t0 + 30 * minute });
+    await clock.advance(2 * minute);
+    const before = await getJob(store, id);
+    store = {
+      ...store,
+      now: () => clock.now() + 60 * minute,
+      trustClock() {
+        throw new Refusal('clock_skewed', 'off');
+      },
+    };
+    await assert.rejects(resumeJob(store, id), refused('clock_skewed'));
+    await assert.rejects(pauseJob(store, id, { by: 'me', reason: '', until: null }), refused('clock_skewed'));
+    store = trusting;
+    assert.deepEqual([await getJob(store, id), await owed()], [before, []]);
   });
 
   it('waits at a disabled job for a clock that can be trusted, and refuses a delete that has none', async () => {
@@ -383,6 +411,23 @@ describe('what is due and undecided in mode all', () => {
     );
     const [entry] = (await kv.range({ key: layout.cursor(id, 'w1') })).entries;
     assert.equal(JSON.parse(entry?.value ?? '{}').instant, t0 + 3 * minute);
+  });
+
+  it('is said once where a job is enabled and changed in one save: by the version that it was due by', async () => {
+    await save({ mode: 'all', schedule: '0 0 1 1 *', enabled: false });
+    await registered('w1', t0);
+    await clock.advance(60.5 * minute);
+    const record = await save({ mode: 'all' });
+    assert.deepEqual([await owed(), verdictOn(record, null)], [[], waits(61)]);
+  });
+
+  it('is said once where a job of mode one is enabled with mode all', async () => {
+    await save({ enabled: false });
+    await registered('w1', t0);
+    await clock.advance(60.5 * minute);
+    const record = await save({ mode: 'all' });
+    assert.deepEqual(told(await owed()), ['1-60 60 skipped: disabled']);
+    assert.deepEqual(verdictOn(record, null), waits(61));
   });
 
   it('is left to the deciders where that is of more lanes than one transaction holds', async () => {
