@@ -99,7 +99,7 @@ async function planApply(
   }
 }
 
-/** False: somebody wrote meanwhile, and the rest has to be planned anew. What has been written is in `done`. */
+/** False: somebody wrote meanwhile, or a part of what is settled came first, and the rest has to be planned anew. What has been written is in `done`. */
 async function write(
   store: JobStore,
   changes: readonly Planned[],
@@ -109,6 +109,7 @@ async function write(
 ): Promise<boolean> {
   const jobs = prefixRange(store.layout.jobs);
   let seenAt = revision;
+  let isWhole = true;
   for (let from = 0; from < changes.length; from += changesAtOnce) {
     const writes = await writesOf(store, changes.slice(from, from + changesAtOnce), revision, by);
     for (const slice of slices(writes)) {
@@ -120,14 +121,16 @@ async function write(
       const written = await store.kv.txn({ compare, then: slice.flatMap(({ ops }) => ops) });
       if (!written.succeeded) return false;
       seenAt = written.revision;
-      for (const { change } of slice) {
+      for (const { change, settlement } of slice) {
+        if (settlement.isPart) continue;
         const { seen: _, ...applied } = change;
         done.changes.set(change.id, applied);
       }
       done.owed.push(...slice.flatMap(({ settlement }) => settlement.owed));
+      isWhole &&= !slice.some(({ settlement }) => settlement.isPart);
     }
   }
-  return true;
+  return isWhole;
 }
 
 type Write = { ops: Op[]; settlement: Settlement; change: Planned };
@@ -150,7 +153,8 @@ async function writesOf(
     const known = lanes.get(id) ?? noLanes;
     if (job === null) {
       const settlement = seen === null ? nothingToSettle : settleDeleted(store, seen.record, known);
-      return { ops: together([{ type: 'delete', key }, ...settlement.ops]), settlement, change };
+      const ops: Op[] = settlement.isPart ? settlement.ops : [{ type: 'delete', key }, ...settlement.ops];
+      return { ops: together(ops), settlement, change };
     }
     const saved = { job, by, revision, cronExpr: null };
     const { record, settlement } = recordOf(store, seen?.record ?? null, saved, known);

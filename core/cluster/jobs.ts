@@ -74,7 +74,7 @@ interface Change<T> {
   settlement?: Settlement;
 }
 
-/** Reads, lets `change` say what it shall be, and writes if nobody was faster; else again. */
+/** Reads, lets `change` say what it shall be, and writes if nobody was faster; else again, and so after a part of what it settles. */
 async function update<T>(
   store: JobStore,
   id: JobId,
@@ -87,10 +87,8 @@ async function update<T>(
     const { put, answer, judgedOn = [], settlement = nothingToSettle } = await change(seen, revision);
     // A write that changes nothing would yet refuse the claims that were judged on what stands.
     if (put !== null && put === seen?.record) return answer;
-    const then: Op[] = [
-      put === null ? { type: 'delete', key } : { type: 'put', key, value: encodeJob(put) },
-      ...settlement.ops,
-    ];
+    const written: Op = put === null ? { type: 'delete', key } : { type: 'put', key, value: encodeJob(put) };
+    const then = settlement.isPart ? settlement.ops : [written, ...settlement.ops];
     const compare: Compare[] = [
       { key, target: 'mod', op: '=', revision: seen?.mod ?? '0' },
       ...judgedOn,
@@ -98,7 +96,7 @@ async function update<T>(
     ];
     if ((await store.kv.txn({ compare, then })).succeeded) {
       if (settlement.owed.length > 0) await store.owes?.(settlement.owed);
-      return answer;
+      if (!settlement.isPart) return answer;
     }
     if (attempt === tries)
       throw new Refusal('conflict', `job: ${id} is being changed by others at the moment; try again`, {

@@ -38,9 +38,11 @@ export interface Settlement {
   judgedOn: Compare[];
   ops: Op[];
   owed: Run[];
+  /** Of more lanes than one transaction holds, at a delete: these come first, by themselves, and nobody is left who would know of the rest. */
+  isPart: boolean;
 }
 
-export const nothingToSettle: Settlement = { judgedOn: [], ops: [], owed: [] };
+export const nothingToSettle: Settlement = { judgedOn: [], ops: [], owed: [], isPart: false };
 
 /** Reads the lanes of these jobs, some hundred in one request. */
 export async function readLanes(
@@ -142,7 +144,7 @@ export function settle(
   const { schedule } = read;
   const { noneCame } = lanes;
   const judgedOn = job.mode === 'all' && schedule !== null && noneCame !== null ? [noneCame] : [];
-  const settlement: Settlement = { judgedOn, ops: [], owed: [] };
+  const settlement: Settlement = { judgedOn, ops: [], owed: [], isPart: false };
   for (const { lane, cursor, mod, since } of lanesOf(record, known, lanes, now)) {
     if (next !== undefined && !isLeftOut(lane, next, lanes)) continue;
     // As its decider would (verdictOf in the planner): a lane of a worker's own begins when that came.
@@ -157,16 +159,18 @@ export function settle(
     const bares = why === 'deleted' && reached > Math.max(seen.createdAt, cursor ?? 0);
     if (stretches.length === 0 && !bares) continue;
     const key = layout.cursor(id, lane);
-    settlement.judgedOn.push({ key, target: 'mod', op: '=', revision: mod });
     const owed = stretches.map((one) => recordOf(job, lane, one, now));
-    settlement.owed.push(...owed);
-    settlement.ops.push(...owed.map((run) => owe(layout, run, now)));
+    const ops = owed.map((run) => owe(layout, run, now));
     // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
     // own, where it comes to be one again, would go on from when that came, or from where it was.
     const last = Math.max(stretches.at(-1)?.until ?? 0, bares ? reached : 0);
     if (why === 'deleted' || next !== undefined || (job.mode === 'all' && cursor === null))
-      settlement.ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
-    if (settlement.ops.length > mostSettled) return null;
+      ops.push(put(key, { instant: last, from: by, why, run: null } satisfies CursorValue));
+    if (settlement.ops.length + ops.length > mostSettled)
+      return why === 'deleted' ? { ...settlement, isPart: true } : null;
+    settlement.judgedOn.push({ key, target: 'mod', op: '=', revision: mod });
+    settlement.ops.push(...ops);
+    settlement.owed.push(...owed);
   }
   return settlement;
 }

@@ -35,11 +35,12 @@ let kv: Kv;
 let store: JobStore;
 const layout = layoutOf();
 
-beforeEach(() => {
+function anew(): void {
   clock = new VirtualClock({ now: t0 });
   kv = memoryKv({ clock });
   store = { kv, layout, now: () => clock.now() };
-});
+}
+beforeEach(anew);
 
 async function save(more: Partial<JobInput> = {}) {
   const { after } = await saveJob(store, job(more), { by: 'me', condition: {}, cronExpr: null });
@@ -428,6 +429,45 @@ describe('what is due and undecided in mode all', () => {
     const record = await save({ mode: 'all' });
     assert.deepEqual(told(await owed()), ['1-60 60 skipped: disabled']);
     assert.deepEqual(verdictOn(record, null), waits(61));
+  });
+
+  /** A job whose every lane has something undecided, more than one transaction settles. */
+  async function manyLanes(of: number): Promise<void> {
+    await save({ mode: 'all' });
+    for (let n = 0; n < of; n += 1) await registered(`w${n}`, t0);
+    await clock.advance(2.5 * minute);
+  }
+  const deletes: [string, () => Promise<unknown>][] = [
+    ['a delete', () => deleteJob(store, id, {})],
+    ['a prune', () => applyJobs(store, [], { by: 'me', dryRun: false, prune: 'default' })],
+  ];
+  for (const [what, act] of deletes)
+    it(`has a record in every lane, of however many: ${what}`, async () => {
+      for (const lanes of [51, 120]) {
+        anew();
+        await manyLanes(lanes);
+        const handed: Run[] = [];
+        store = { ...store, owes: async (runs) => void handed.push(...runs) };
+        await act();
+        assert.deepEqual([await getJob(store, id), handed.length], [null, lanes]);
+        assert.equal(new Set(handed.map(({ worker }) => worker)).size, lanes);
+      }
+    });
+
+  it('is settled before a delete that is of many lanes, and not in one that is decided meanwhile', async () => {
+    await manyLanes(60);
+    // Lanes go by their names: this one is not among the first fifty.
+    const later = 'w9';
+    let txns = 0;
+    const txn = async (asked: Txn) => {
+      if (asked.then.some(({ type }) => type !== 'range') && ++txns === 2) await lane(later, t0 + 2 * minute);
+      return kv.txn(asked);
+    };
+    const meddling = { ...store, kv: { ...kv, txn, range: kv.range.bind(kv) } as Kv };
+    await deleteJob(meddling, id, {});
+    const lanes = (await owed()).map(({ worker }) => worker);
+    assert.deepEqual([txns, await getJob(store, id), lanes.length], [3, null, 59]);
+    assert.ok(!lanes.includes(later));
   });
 
   it('is left to the deciders where that is of more lanes than one transaction holds', async () => {
