@@ -241,6 +241,31 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     assert.equal((await cli(['search', 'nope', 'x'])).code, 1);
   });
 
+  it('searches on where an answer of the server ends, to the end or to --limit, and says where it stopped', async () => {
+    await cli(['apply', '-'], { input: `jobs: [{name: counts, command: "seq -f 'needle no. %g' 1200"}]` });
+    assert.equal((await cli(['run', 'counts', '--follow'])).code, 0);
+    const linesOf = ({ out }: Ended) => out.trim().split('\n');
+    const all = await cli(['search', 'counts', 'needle']);
+    const [head, ...lines] = linesOf(all);
+    assert.match(head ?? '', /^RUN +LINE$/);
+    assert.deepEqual(
+      lines.map((line) => line.replace(/^default~counts~\S+ +/, '')),
+      Array.from({ length: 1_200 }, (_, at) => `needle no. ${at + 1}`),
+    );
+    assert.equal(all.err, '');
+    const some = await cli(['search', 'counts', 'needle', '--limit', '600']);
+    assert.equal(linesOf(some).length, 1 + 600);
+    assert.match(linesOf(some).at(-1) ?? '', / needle no\. 600$/);
+    assert.match(some.err, /^--limit 600 is reached, in default~counts~\S+: there may be more\n$/);
+    const json = await cli(['search', 'counts', 'needle', '--limit', '1199', '--json']);
+    const found = JSON.parse(json.out);
+    assert.deepEqual([found.lines.length, found.complete], [1_199, false]);
+    assert.match(json.err, /^--limit 1199 is reached/);
+    const exact = await cli(['search', 'counts', 'needle', '--limit', '1200', '--json']);
+    assert.deepEqual([JSON.parse(exact.out).complete, exact.err], [true, '']);
+    assert.equal((await cli(['search', 'counts', 'needle', '--limit', '0'])).code, 2);
+  });
+
   it('makes a token and prints it alone; its role binds', async () => {
     const { out } = await cli(['token', 'create', 'eyes', '--role', 'viewer']);
     assert.match(out, /^cf_\w+_\S{43}\n$/);

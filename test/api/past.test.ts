@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { HistoryError } from '#core/ports/history.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
+import { commandLine } from './command-line.ts';
 import { type Api, makeApp } from './make-app.ts';
 
 const t0 = Date.UTC(2026, 10, 22, 16, 35);
@@ -205,6 +207,22 @@ describe('what was', () => {
     assert.deepEqual([found.complete, found.next, found.reachedAt], [true, null, null]);
     assert.equal((await api.ask('GET', `${at('a')}/search`)).status, 400);
     assert.equal((await api.ask('GET', `${at('a')}/search?text=disk&cursor=x`)).status, 400);
+  });
+
+  it('is searched on by the command line, which says how far it came when it is cut off', async (t) => {
+    const lines = [{ run: 'default~a~o1~1', at: t0, offset: 0, line: 'disk full' }];
+    const early = { lines, complete: false, next: 'n', reachedAt: t0 - minute };
+    const search = t.mock.method(api.history, 'search', async () => {
+      if (search.mock.callCount() > 0) throw new HistoryError('unavailable', 'away');
+      return early;
+    });
+    const cut = await commandLine(api, 'search', 'a', 'disk');
+    assert.match(cut.out, /default~a~o1~1 +disk full/);
+    assert.equal(cut.code, 3);
+    assert.match(
+      cut.notes,
+      /^it is searched back into the run of 2026-11-22 16:34:00Z; what is older is not\n/,
+    );
   });
 
   it('was done by whom is kept for admins, with what it was before and after', async () => {

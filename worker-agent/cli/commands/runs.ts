@@ -1,17 +1,14 @@
-import type * as v from 'valibot';
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
-import type { Found as FoundAnswer } from '#functions/answers.ts';
 import { Unreachable } from '../api-client.ts';
-import { type Command, type Context, jsonFlag, show } from '../command.ts';
+import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
+import { type FoundLine, search } from '../search.ts';
 import { plain, table } from '../terminal.ts';
 import { type Jobs, lacksHistory, type Run, stateText, timeText, tookText } from '../views.ts';
 import { jobPath } from './jobs.ts';
-
-type Found = v.InferOutput<typeof FoundAnswer>;
 
 const isRun = (text: string) => text.includes('~');
 
@@ -110,25 +107,39 @@ export const runCommands: readonly Command[] = [
     ...{ name: 'search', part: 'Runs', words: 'JOB TEXT', count: [2, 2] },
     summary: "Find lines in a job's logs, newest run first",
     example: "cronfleet search backup 'No space left' --days 30",
-    flags: { days: { value: 'N', help: 'in runs of the last N days (7)' }, ...jsonFlag },
+    flags: {
+      days: { value: 'N', help: 'in runs of the last N days (7)' },
+      limit: { value: 'N', help: 'at most so many lines (all)' },
+      ...jsonFlag,
+    },
     async run(context) {
+      const { terminal } = context;
       const [job = '', text = ''] = context.args;
+      const limit = context.text('limit');
+      if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit))
+        throw new Usage(`--limit ${limit}: expected a whole number, at least 1`);
       const query = { text, days: context.text('days') ?? '7' };
-      const found = (await context.api().get(`${jobPath(job)}/search`, query)) as Found;
-      if (!found.complete)
-        context.terminal.note('there is more than was read: fewer --days, or another text');
-      if (found.lines.length === 0 && !context.has('json')) {
-        // Logs outlive their job; where nothing is found, the job itself may be what is not there.
-        await context.api().get(jobPath(job));
-        context.terminal.note('no line is like that');
-        return 0;
-      }
-      return show<Found>(context, found, ({ lines }) =>
-        table(
+      const most = Number(limit ?? Number.POSITIVE_INFINITY);
+      const found: FoundLine[] = [];
+      let isHeaded = false;
+      const complete = await search(context, jobPath(job), query, most, (lines) => {
+        if (context.has('json')) {
+          found.push(...lines);
+          return;
+        }
+        const rows = table(
           ['RUN', 'LINE'],
           lines.map(({ run, line }) => [run, plain(asTerminal(line))]),
-        ),
-      );
+        );
+        terminal.line(isHeaded ? rows.slice(rows.indexOf('\n') + 1) : rows);
+        isHeaded = true;
+      });
+      if (context.has('json')) return show(context, { lines: found, complete }, String);
+      if (isHeaded) return 0;
+      // Logs outlive their job; where nothing is found, the job itself may be what is not there.
+      await context.api().get(jobPath(job));
+      terminal.note('no line is like that');
+      return 0;
     },
   },
   {
