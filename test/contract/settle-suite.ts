@@ -26,6 +26,13 @@ export function settleSuite(name: string, make: () => MadeKv | Promise<MadeKv>):
       ['an edit', (store) => save(store, { schedule: '*/7 * * * *' })],
       ['to disable', (store) => save(store, { enabled: false })],
       ['a delete', (store) => deleteJob(store, id, {})],
+      [
+        'to disable and then to delete',
+        async (store) => {
+          await save(store, { enabled: false });
+          await deleteJob(store, id, {});
+        },
+      ],
     ];
     for (const [what, end] of ends)
       it(`${what}: an instant that is claimed in that moment runs, or is skipped, and never both or none`, async () => {
@@ -61,6 +68,11 @@ export function settleSuite(name: string, make: () => MadeKv | Promise<MadeKv>):
           const owed = (await kv.range(prefixRange(layout.owed))).entries.map(({ key }) => key);
           assert.deepEqual([claimed, owed], claimed === 1 ? [1, []] : [0, [layout.owing(run)]]);
           seen[claimed === 1 ? 'claimed' : 'settled'] += 1;
+          if ((await getJob({ kv, layout, now: () => instant }, id)) === null) {
+            // Whoever makes the job anew, by whatever clock, finds that it is decided.
+            const [cursor] = (await kv.range({ key: layout.cursor(id, oneLane) })).entries;
+            assert.equal(JSON.parse(cursor?.value ?? '{}').instant >= instant, true);
+          }
           await kv.txn({
             compare: [],
             then: [layout.running, layout.owed, layout.jobs].map((prefix) => ({
