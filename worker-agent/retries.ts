@@ -40,31 +40,31 @@ export function createRetries(
     timeline.in(times.margin, () => deps.guard('retry', attempt(run)));
   }
 
-  /** Cancels it if it must not start any more. */
-  async function cancelled(one: WaitingRun): Promise<boolean> {
+  /** Why it must not start any more, and as what it ends; null: it may. */
+  function whyOver(one: WaitingRun): { state: 'killed' | 'cancelled'; reason: string } | null {
     const job = mirror.jobs.get(one.job) ?? null;
     const asked = mirror.kills.get(one.run);
+    if (asked !== undefined)
+      return { state: 'killed', reason: `killed by ${asked.value.by} while it waited` };
     const gone = mayNotStart(job?.record ?? null, clock.now(), 'retry');
+    if (gone !== null) return { state: 'cancelled', reason: gone };
     // In a lane of this worker's own it waits for nobody else; and of a job that all run now, nobody else looks after the lane of one.
     const alone = one.lane !== oneLane || job?.record.job.mode === 'all';
     const elsewhere = job !== null && alone && !fits(job.record.job, settings);
-    const why = gone ?? (elsewhere ? 'its job is not for this worker any more' : null);
-    if (asked === undefined && why === null) return false;
-    const spec = job?.record.job ?? null;
-    if (asked !== undefined)
-      await runs.cancel(one, spec, 'killed', `killed by ${asked.value.by} while it waited`);
-    else await runs.cancel(one, spec, 'cancelled', why ?? '');
-    return true;
+    return elsewhere ? { state: 'cancelled', reason: 'its job is not for this worker any more' } : null;
   }
 
+  /** Who is asked by the room takes his turn in that very moment, or lets those behind him go first. */
   async function attempt(run: RunId): Promise<void> {
     const one = runs.waiting.get(run);
     if (!open || one === undefined || busy.has(run)) return;
     busy.add(run);
     try {
-      if (await cancelled(one)) return;
+      const over = whyOver(one);
       // Adopted meanwhile, it may be another's idea of when.
-      if (clock.now() < one.running.notBefore) schedule(one);
+      if (over !== null)
+        await runs.cancel(one, mirror.jobs.get(one.job)?.record.job ?? null, over.state, over.reason);
+      else if (clock.now() < one.running.notBefore) schedule(one);
       else await claim(one);
     } finally {
       busy.delete(run);

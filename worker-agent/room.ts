@@ -97,7 +97,7 @@ export function createRoom(
     takeTurn: () => take(1),
     /** A run has ended, or is started. */
     freed,
-    /** Asked again, `who` keeps its place in the line. */
+    /** Who waits already keeps its place. Asked, it takes its turn at once or has left the line: it is not known how long it would ponder. */
     wait(who: unknown, ask: () => void): void {
       line.set(who, ask);
       if (!has()) deps.starving();
