@@ -1,7 +1,18 @@
 import type { AlertKind } from '#core/model/alert.ts';
 import type { Alert } from './api.ts';
 import { alertsEveryMs, openAlertsPath } from './open-alerts.tsx';
-import { Coming, Fault, JobLink, Link, may, type Shared, Time, usePages, useTitle } from './parts.tsx';
+import {
+  Coming,
+  Fault,
+  JobLink,
+  Link,
+  localText,
+  may,
+  type Shared,
+  Time,
+  usePages,
+  useTitle,
+} from './parts.tsx';
 
 /** What wants somebody soon; what can wait is yellow. */
 const grave: readonly AlertKind[] = [
@@ -189,7 +200,7 @@ function Told({ alert }: { alert: Alert }) {
         <span class="me-3">
           Told{' '}
           {told.map(({ channel, at }, index) => (
-            <span key={channel} title={`${new Date(at).toLocaleString()} (${at})`}>
+            <span key={channel} title={`${localText(at)} (${at})`}>
               {index === 0 ? '' : ', '}
               {channel}
             </span>

@@ -27,12 +27,15 @@ export function State({ of }: { of: string }) {
   return <span class={`badge text-bg-${colours[of] ?? 'secondary'}`}>{of.replace('_', ' ')}</span>;
 }
 
+/** In the reader's zone, by its name: a job's own may be another. */
+export const localText = (at: string) => new Date(at).toLocaleString(undefined, { timeZoneName: 'short' });
+
 /** A time in the reader's zone, with UTC at hand. */
 export function Time({ at }: { at: string | null }) {
   if (at === null) return <span class="text-body-secondary">-</span>;
   return (
     <time dateTime={at} title={at}>
-      {new Date(at).toLocaleString()}
+      {localText(at)}
     </time>
   );
 }
@@ -47,7 +50,7 @@ export function Until({ at, say = 'in' }: { at: string | null; say?: 'in' | 'ago
   if (at === null) return <span class="text-body-secondary">none</span>;
   const ms = say === 'in' ? Date.parse(at) - now : now - Date.parse(at);
   return (
-    <time class="text-nowrap" dateTime={at} title={`${new Date(at).toLocaleString()} (${at})`}>
+    <time class="text-nowrap" dateTime={at} title={`${localText(at)} (${at})`}>
       {ms < 0 ? 'now' : say === 'ago' ? `${roughly(ms)} ago` : `${say} ${roughly(ms)}`}
     </time>
   );

@@ -117,7 +117,7 @@ describe('the pages, to who does not see them, or has no mouse', leftOut, () => 
 
   it('leads by keys alone from what went wrong to its log', async () => {
     await page.goto(`${up.base}/`);
-    await page.getByRole('region', { name: 'Went wrong' }).getByText('exit status 3').waitFor();
+    await page.getByRole('region', { name: 'Went wrong' }).getByText('exit status 3').first().waitFor();
     const inFocus = () => page.evaluate('document.activeElement.textContent') as Promise<string>;
     const passed: string[] = [];
     for (let pressed = 0; pressed < 30 && !/ago|now/.test(passed.at(-1) ?? ''); pressed += 1) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Page } from 'playwright-core';
+import { until } from '#test/until.ts';
 import { leftOut, startUp, type Up } from './up.ts';
 
 /** What a job prints: much before the line that is looked for, and much behind it. */
@@ -60,13 +61,13 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
     await mark.waitFor();
     assert.equal(await mark.textContent(), 'needle in the hay');
     // It is scrolled to when it has been drawn.
-    await page.waitForFunction(inSight);
+    await until('the line to be in sight', () => page.evaluate(inSight));
     const log = (await page.getByRole('log').textContent()) ?? '';
     assert.match(log, /^before \d+ €\n.*\nbefore 30000 €\nneedle in the hay\nafter 1\n/s);
     await page.getByText('More stands before and behind what is shown').waitFor();
     await page.getByRole('link', { name: 'Show it as it ends' }).click();
     await page.getByRole('log').getByText('after 60000').waitFor();
-    assert.equal(await page.evaluate(atEnd), true);
+    await until('the end to be in sight', () => page.evaluate(atEnd));
   });
 
   it('comes back to what was found, as it was', async () => {
