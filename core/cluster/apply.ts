@@ -51,7 +51,10 @@ export async function applyJobs(
     const changes = plan.filter(({ action }) => action !== 'unchanged');
     if (how.dryRun || (await write(store, changes, revision, how.by, done))) {
       if (done.owed.length > 0) await store.owes?.(done.owed);
-      return plan.map(({ seen: _, ...one }) => done.changes.get(one.id) ?? one);
+      const last = plan.map(({ seen: _, ...one }) => done.changes.get(one.id) ?? one);
+      // What an earlier round deleted is in no later plan.
+      const planned = new Set(plan.map(({ id }) => id));
+      return [...last, ...[...done.changes.values()].filter(({ id }) => !planned.has(id))];
     }
     if (attempt === tries)
       throw new Refusal('conflict', 'jobs are being changed by others at the moment; try again', {

@@ -23,6 +23,8 @@ describe("a host's accounts", () => {
       '#!/bin/sh',
       `echo "$3" >> ${dir}/log`,
       '[ "$3" != mute ] || exec tail -f /dev/null',
+      '[ "$3" != breaks ] || exit 127',
+      '[ "$3" != falls ] || kill -9 $$',
       '[ "$3" = ann ] || exit 2',
       'echo ann:x:7:8::/home/ann:/bin/ash',
     ];
@@ -50,6 +52,16 @@ describe("a host's accounts", () => {
     await Promise.all([looked, mute]);
     assert.equal(accounts.lookUp('mute'), null, 'whoever comes right after is told the same');
     await assert.rejects(accounts.of('mute'), silent);
+  });
+
+  it('can not be told where the name service falls over: refused, as any that is not known', async () => {
+    const accounts = createAccounts(new VirtualClock());
+    for (const user of ['breaks', 'falls'])
+      await assert.rejects(
+        accounts.of(user),
+        (error) =>
+          error instanceof Refusal && error.code === 'user_unknown' && /getent\) failed/.test(error.message),
+      );
   });
 
   it('are remembered for half a minute, and the last answer serves while there is no newer one', async () => {

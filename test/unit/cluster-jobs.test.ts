@@ -454,6 +454,17 @@ describe('what is due and undecided in mode all', () => {
       }
     });
 
+  it('is told of every job that a prune took away, however many rounds that took', async () => {
+    await manyLanes(120);
+    const other = checkJob({ name: 'aa', command: 'x' });
+    await saveJob(store, other, { by: 'me', condition: {}, cronExpr: null });
+    const pruned = await applyJobs(store, [], { by: 'me', dryRun: false, prune: 'default' });
+    assert.deepEqual(pruned.map(({ id: of, action }) => `${of} ${action}`).sort(), [
+      `${id} delete`,
+      'default/aa delete',
+    ]);
+  });
+
   it('is settled before a delete that is of many lanes, and not in one that is decided meanwhile', async () => {
     await manyLanes(60);
     // Lanes go by their names: this one is not among the first fifty.

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { promisify } from 'node:util';
 import { Refusal } from '#core/model/refusal.ts';
 import type { Clock } from '#core/ports/clock.ts';
-import { isCode } from './faults.ts';
+import { isCode, isShort } from './faults.ts';
 
 const execFileAsync = promisify(execFile);
 const knownMs = 30_000;
@@ -97,7 +97,10 @@ async function ask(user: string, clock: Pick<Clock, 'after'>): Promise<Account> 
     if (isCode(error, '2')) throw new Refusal('user_unknown', `user: ${user}: is not known on this host`);
     if (isCode(error, 'ENOENT'))
       throw new Refusal('user_denied', `user: ${user}: getent is not on this host, so it can't be looked up`);
-    throw error;
+    if (isShort(error)) throw error;
+    // It fell over, or may not be run: a fault of this host's name service, not of ours.
+    const said = error instanceof Error ? error.message.trim() : error;
+    throw new Refusal('user_unknown', `user: ${user}: this host's name service (getent) failed: ${said}`);
   } finally {
     cancel();
   }
