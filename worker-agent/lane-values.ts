@@ -1,10 +1,10 @@
 import { type LaneBasis, maxOwed } from '#core/cluster/claim.ts';
 import { oneLane } from '#core/cluster/keys.ts';
+import { stretchRecord } from '#core/cluster/owed.ts';
 import type { OrderValue, RunningValue } from '#core/cluster/records.ts';
 import { decideLane, decideUnfit, type Stretch, type Verdict } from '#core/decide/due.ts';
-import { durationMs } from '#core/model/duration.ts';
 import { instantText, parseJobId, type RunId, runId } from '#core/model/ids.ts';
-import { blankRun, type Run } from '#core/model/run.ts';
+import type { Run } from '#core/model/run.ts';
 import type { AgentDeps } from './context.ts';
 import type { Lane } from './lane.ts';
 import { leaseGrace } from './lease-grace.ts';
@@ -109,23 +109,8 @@ export function createLaneValues(
     };
   }
 
-  function recordOf(lane: Lane, job: MirroredJob, { instant, until, count, state, reason }: Stretch): Run {
-    const at = clock.now();
-    const { group, name, retention } = job.record.job;
-    return blankRun({
-      id: instantRun(lane, instant),
-      group,
-      name,
-      state,
-      reason,
-      instant,
-      until: count > 1 ? until : null,
-      count,
-      worker: settings.id,
-      plannedAt: instant,
-      endedAt: at,
-      expireAt: at + durationMs(retention),
-    });
+  function recordOf({ lane }: Lane, job: MirroredJob, stretch: Stretch): Run {
+    return stretchRecord(job.record.job, lane, stretch, { worker: settings.id, at: clock.now() });
   }
 
   return { lanePlan, instantRun, runningOf, basisOf, verdictOf, leadCap, catchUpOrder, recordOf };

@@ -10,7 +10,8 @@ import {
 } from '#core/ports/kv.ts';
 import type { Piece } from './batch.ts';
 import type { Layout } from './keys.ts';
-import type { CursorValue, OrderValue, OwedValue, RunningValue } from './records.ts';
+import { owe } from './owed.ts';
+import type { CursorValue, OrderValue, RunningValue } from './records.ts';
 
 /** A nested transaction may put at most this many owed records: the path's operations are bounded (see batch.ts). */
 export const maxOwed = 20;
@@ -43,7 +44,7 @@ function empty(layout: Layout, job: JobId, lane: string): Compare {
 }
 
 function owing(layout: Layout, records: readonly Run[], at: number, by: string): Op[] {
-  return records.map((run) => put(layout.owing(run.id), { run: { ...run }, at, by } satisfies OwedValue));
+  return records.map((run) => owe(layout, run, at, by));
 }
 
 /**

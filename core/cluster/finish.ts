@@ -3,7 +3,8 @@ import type { Run } from '#core/model/run.ts';
 import type { Op, Revision } from '#core/ports/kv.ts';
 import type { Piece } from './batch.ts';
 import type { Layout } from './keys.ts';
-import type { KillValue, OwedValue, RunningValue } from './records.ts';
+import { owe } from './owed.ts';
+import type { KillValue, RunningValue } from './records.ts';
 
 /** A running key as its holder last saw it. */
 export interface RunBasis {
@@ -18,11 +19,6 @@ export interface RunBasis {
 export interface Following {
   run: RunId;
   running: RunningValue;
-}
-
-function owe(layout: Layout, record: Run, at: number, by: string): Op {
-  const value: OwedValue = { run: { ...record }, at, by };
-  return { type: 'put', key: layout.owing(record.id), value: JSON.stringify(value) };
 }
 
 /**

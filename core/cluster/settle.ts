@@ -1,18 +1,18 @@
-import { type Stretch, settleVersion } from '#core/decide/due.ts';
+import { settleVersion } from '#core/decide/due.ts';
 import { fits } from '#core/decide/placement.ts';
-import { durationMs } from '#core/model/duration.ts';
-import { instantText, type JobId, jobId, runId } from '#core/model/ids.ts';
+import { type JobId, jobId } from '#core/model/ids.ts';
 import type { Job, JobRecord } from '#core/model/job.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { blankRun, type Run } from '#core/model/run.ts';
+import type { Run } from '#core/model/run.ts';
 import type { History } from '#core/ports/history.ts';
 import { type Compare, type Kv, type Op, prefixRange, type Revision } from '#core/ports/kv.ts';
 import type { Schedule } from '#core/schedule/schedule.ts';
 import { scheduleOf } from './check-job.ts';
 import { type Layout, oneLane } from './keys.ts';
+import { owe, stretchRecord } from './owed.ts';
 import { type ReadKey, readCursor, readWorker } from './read-key.ts';
 import { readMany } from './read-many.ts';
-import type { CursorValue, OwedValue, WorkerValue } from './records.ts';
+import type { CursorValue, WorkerValue } from './records.ts';
 
 /** Who decided, where it was a save. */
 const by = 'api';
@@ -159,8 +159,9 @@ export function settle(
     const bares = why === 'deleted' && reached > Math.max(seen.createdAt, cursor ?? 0);
     if (stretches.length === 0 && !bares) continue;
     const key = layout.cursor(id, lane);
-    const owed = stretches.map((one) => recordOf(job, lane, one, now));
-    const ops = owed.map((run) => owe(layout, run, now));
+    const worker = lane === oneLane ? null : lane;
+    const owed = stretches.map((one) => stretchRecord(job, lane, one, { worker, at: now }));
+    const ops = owed.map((run) => owe(layout, run, now, by));
     // Else a job made anew in the same moment, by a clock a little behind, would run once more what is settled; and a lane of a worker's
     // own, where it comes to be one again, would go on from when that came, or from where it was.
     const last = Math.max(stretches.at(-1)?.until ?? 0, bares ? reached : 0);
@@ -175,21 +176,7 @@ export function settle(
   return settlement;
 }
 
-function recordOf({ group, name, retention }: Job, lane: string, stretch: Stretch, now: number): Run {
-  const { instant, until, count, state, reason } = stretch;
-  const worker = lane === oneLane ? null : lane;
-  return blankRun({
-    ...{ id: runId({ group, name, cause: instantText(instant), attempt: 1, worker }), group, name },
-    ...{ state, reason, instant, until: count > 1 ? until : null, count, worker },
-    ...{ plannedAt: instant, endedAt: now, expireAt: now + durationMs(retention) },
-  });
-}
-
 const put = (key: string, value: unknown): Op => ({ type: 'put', key, value: JSON.stringify(value) });
-
-function owe(layout: Layout, run: Run, at: number): Op {
-  return put(layout.owing(run.id), { run: { ...run }, at, by } satisfies OwedValue);
-}
 
 /** Gives History what a settlement owes it, and takes that out of the store again. Any number may do it at once: a record is known by its id. */
 export async function payOwed(
