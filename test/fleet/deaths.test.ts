@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { Job, type JobInput } from '#core/model/job.ts';
 import { effort } from '#test/effort.ts';
 import { Chance } from '#test/sim/chance.ts';
+import { until } from '#test/until.ts';
 import { printing } from './outputs.ts';
 import { reckon } from './reckoning.ts';
 import { makeStamps, stampedCommand } from './stamps.ts';
@@ -93,6 +94,8 @@ it('an agent that is killed at each of its steps in turn loses no instant, recor
         node: ['--import', hook],
         env: { STEP_HOOK: JSON.stringify(told) },
       });
+      // On a busy machine seconds pass before it has begun.
+      await until('its first step', () => existsSync(trace) || child.pid === null);
       const waiting = new AbortController();
       await Promise.race([child.gone(), sleep(ms, null, { signal: waiting.signal }).catch(() => {})]);
       waiting.abort();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -8,6 +8,8 @@ import type { FleetFile } from '#infra/fleet/fleet-file.ts';
 import { until } from '#test/until.ts';
 
 const folder = join(mkdtempSync(join(tmpdir(), 'cronfleet-fleet-')), 'fleet');
+/** Until it is there a run of `lasting` lives. */
+const go = join(folder, '../go');
 const told: string[] = [];
 let fleet: Fleet;
 
@@ -58,6 +60,7 @@ describe('npm run fleet', () => {
     fleet = await start();
   });
   after(async () => {
+    writeFileSync(go, '');
     await fleet?.stop();
     rmSync(join(folder, '..'), { recursive: true });
   });
@@ -86,7 +89,9 @@ describe('npm run fleet', () => {
   });
 
   it('starts again what somebody kills, under another pid, and what ran goes on', async () => {
-    await ask(0, 'PUT', '/jobs/default/lasting', { command: 'echo up; sleep 3; echo done', schedule: null });
+    // It ends only once another life of its agent is there, which then is who tells its end.
+    const lasting = `echo up; until [ -e ${go} ]; do sleep 0.1; done; echo done`;
+    await ask(0, 'PUT', '/jobs/default/lasting', { command: lasting, schedule: null });
     const { run } = await ask(0, 'POST', '/jobs/default/lasting/run', {});
     await begun(0, run);
     const { worker } = await ask(0, 'GET', `/runs/${run}`);
@@ -94,9 +99,9 @@ describe('npm run fleet', () => {
     const before = pidOf();
     assert.ok(before !== null);
     process.kill(before, 'SIGKILL');
+    await until('another life of it', pidOf, (now) => now !== null && now !== before);
+    writeFileSync(go, '');
     assert.deepEqual(await end(0, run), { state: 'succeeded', text: 'up\ndone\n' });
-    const now = pidOf();
-    assert.ok(now !== null && now !== before);
     assert.match(told.join('\n'), new RegExp(`${worker} ended \\(signal SIGKILL\\)`));
   });
 
