@@ -3,6 +3,7 @@ import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { type JobView, type LogPart, Problem, type Run } from './api.ts';
+import { useEnd } from './log-end.ts';
 import { emptyLog, grown, type Log } from './log-place.ts';
 import {
   Coming,
@@ -23,8 +24,6 @@ const beforeBytes = 16_384;
 const open = ['waiting', 'claimed', 'running'];
 /** What somebody may have written down something for. */
 const wrong = ['failed', 'timed_out', 'lost', 'missed'];
-/** Who is so near to the end of the log is taken along with it. */
-const nearEndPixels = 40;
 /** How long a log that was cut off waits before it goes on. */
 const againMs = 2_000;
 
@@ -36,7 +35,6 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
   const path = `/runs/${encodeURIComponent(run)}`;
   const box = useRef<HTMLPreElement>(null);
   const found = useRef<HTMLElement>(null);
-  const atEnd = useRef(true);
   const { data, error, refetch } = useQuery({
     queryKey: ['run', run],
     queryFn: () => call<Run>('GET', path),
@@ -45,6 +43,7 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
 
   // The log may be here before the record without which there is no box for it.
   const shown = data !== undefined;
+  const scrolled = useEnd(box, `${run}?${at}`, shown && log.line === null ? log.text : null);
   useEffect(() => {
     const stop = new AbortController();
     setLog(emptyLog);
@@ -77,13 +76,6 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
       clearTimeout(again);
     };
   }, [path, at]);
-
-  useEffect(() => {
-    const pre = box.current;
-    if (pre === null || log.line !== null) return;
-    // Who has scrolled up reads there; only who is at the end is taken along.
-    if (atEnd.current) pre.scrollTop = pre.scrollHeight;
-  }, [log, shown]);
 
   useEffect(() => {
     const [pre, mark] = [box.current, found.current];
@@ -202,9 +194,7 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
           )}
           <pre
             ref={box}
-            onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
-              atEnd.current = scrollHeight - scrollTop - clientHeight < nearEndPixels;
-            }}
+            onScroll={scrolled}
             class="log border rounded p-2 bg-body-tertiary"
             role="log"
             aria-label="Output"
