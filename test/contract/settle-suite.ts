@@ -39,7 +39,7 @@ export function settleSuite(name: string, make: () => MadeKv | Promise<MadeKv>):
         const made = await make();
         const { kv } = made;
         const seen = { claimed: 0, settled: 0 };
-        const rounds = effort(20, 60);
+        const rounds = effort(18, 63);
         for (let round = 1; round <= rounds; round += 1) {
           // Each round an instant of its own: a cursor is never lowered.
           const instant = t0 + round * 10 * minute;
@@ -59,11 +59,16 @@ export function settleSuite(name: string, make: () => MadeKv | Promise<MadeKv>):
               },
             },
           );
-          // It is sent with one of the requests of whoever ends the version: reads, and the write.
-          const { kv: told, sent } = tellsOf(kv, (round % 3) + 1);
-          const ending = end({ kv: told, layout, now: () => instant + 1_000 });
-          await sent;
-          await Promise.all([kv.txn(claim.txn), ending]);
+          // It comes in before one of the requests of whoever ends the version (reads, and the write), beside it, or when that is done.
+          const order = orders[round % orders.length] ?? 'after';
+          let claiming: Promise<unknown> | null = null;
+          const send = () => (claiming ??= kv.txn(claim.txn));
+          const meddled = meddle(kv, Math.floor(round / orders.length) % 3, async () => {
+            if (order === 'before') await send();
+            else if (order === 'beside') void send();
+          });
+          await end({ kv: meddled, layout, now: () => instant + 1_000 });
+          await send();
           const claimed = (await kv.range({ key: layout.run(id, oneLane, run) })).count;
           const owed = (await kv.range(prefixRange(layout.owed))).entries.map(({ key }) => key);
           assert.deepEqual([claimed, owed], claimed === 1 ? [1, []] : [0, [layout.owing(run)]]);
@@ -112,22 +117,22 @@ export function settleSuite(name: string, make: () => MadeKv | Promise<MadeKv>):
   });
 }
 
-/** The same store, and when its nth request is sent. */
-function tellsOf(kv: Kv, nth: number): { kv: Kv; sent: Promise<void> } {
-  const { promise: sent, resolve } = Promise.withResolvers<void>();
+const orders = ['before', 'beside', 'after'] as const;
+
+/** The same store, which does something before it passes the request on that comes after so many others. */
+function meddle(kv: Kv, others: number, what: () => Promise<void>): Kv {
   let requests = 0;
-  const told = new Proxy(kv, {
+  return new Proxy(kv, {
     get(of, name) {
       const member: unknown = Reflect.get(of, name, of);
       if (typeof member !== 'function') return member;
-      return (...given: unknown[]) => {
+      return async (...given: unknown[]) => {
         requests += 1;
-        if (requests === nth) resolve();
-        return member.apply(of, given);
+        if (requests === others + 1) await what();
+        return await member.apply(of, given);
       };
     },
   });
-  return { kv: told, sent };
 }
 
 function save(store: JobStore, more: Partial<JobInput> = {}): Promise<unknown> {
