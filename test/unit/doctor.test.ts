@@ -40,6 +40,29 @@ describe('doctor', () => {
     assert.equal(away?.level, 'bad');
   });
 
+  it("holds this clock against the server's, and takes no slow answer for a clock that is off", async () => {
+    const clockOf = async (server: { aheadMs: number; tookMs: number }) => {
+      let now = Date.parse('2026-11-22T16:35:00.000Z');
+      const fetcher = async () => {
+        const date = new Date(now + server.aheadMs).toUTCString();
+        now += server.tookMs;
+        return new Response(JSON.stringify({ status: 'ok', items: [], oidc: null }), { headers: { date } });
+      };
+      const api = () => apiClient('http://127.0.0.1:1', 't', fetcher as typeof fetch);
+      const found = await serverFindings({ api, now: () => now }, { fleet: false });
+      const said = found.filter(({ what }) => what.startsWith('this clock'));
+      return said.map(({ level, what }) => `${level} ${what}`);
+    };
+    const agree = ["ok this clock and the server's agree"];
+    assert.deepEqual(await clockOf({ aheadMs: 0, tookMs: 10 }), agree);
+    assert.deepEqual(await clockOf({ aheadMs: 0, tookMs: 9_000 }), agree);
+    assert.deepEqual(await clockOf({ aheadMs: 9_000, tookMs: 9_000 }), agree);
+    const apart = (seconds: number) => [`bad this clock and the server's are ${seconds} s apart`];
+    assert.deepEqual(await clockOf({ aheadMs: -5_000, tookMs: 10 }), apart(5));
+    assert.deepEqual(await clockOf({ aheadMs: -5_000, tookMs: 9_000 }), apart(5));
+    assert.deepEqual(await clockOf({ aheadMs: 15_000, tookMs: 9_000 }), apart(-6));
+  });
+
   it('goes on where one route is not answered, and says each trouble once; not where the token is refused', async () => {
     const doctor = async (answers: Record<string, [status: number, body: unknown]>) => {
       const fetcher = async (url: string | URL | Request) => {
