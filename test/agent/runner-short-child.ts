@@ -53,8 +53,9 @@ if (what === 'disk') {
     command: `echo up; while [ -e ${go} ]; do sleep 0.02; done; exit 4`,
   });
   await host.ledger.says(living, 'up');
-  rmSync(go);
+  // Filled while it waits: its end would take some of what `fill` has just seen to be free.
   fill();
+  rmSync(go);
   const end = await host.ended(living);
   assert.deepEqual([end.how, end.exitCode], ['exited', 4]);
   rmSync(blocker);
