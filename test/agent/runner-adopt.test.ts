@@ -16,6 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { FoundRun } from '#agent/runner.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
 import { until } from '#test/until.ts';
 import { goneAll, planOf, RunnerHost, shoot, tagged } from './runner-host.ts';
 
@@ -174,16 +176,29 @@ describe('runner: what a killed agent leaves, the next one takes up', () => {
   });
 
   it('times out an adopted run by its old start', async () => {
-    const host = await new RunnerHost({}, dir).adopt();
+    const real = systemClock();
+    let passedMs = 0;
+    // A timeout of an hour is over when the test says so.
+    const rests: number[] = [];
+    let timeUp = () => {};
+    const after: Clock['after'] = (ms, fn) => {
+      if (ms < 600_000) return real.after(ms, fn);
+      rests.push(ms);
+      timeUp = fn;
+      return () => {};
+    };
+    const clock = { ...real, now: () => real.now() + passedMs, after };
+    const host = await new RunnerHost({ clock }, dir).adopt();
     hosts.push(host);
-    const slow = await host.begin('slow', { command: 'echo up; exec sleep 300', timeout: '700ms' });
+    const slow = await host.begin('slow', { command: 'echo up; exec sleep 300', timeout: '1h' });
     await host.ledger.says(slow, 'up');
+    passedMs = 1_800_000;
     await host.restart();
     assert.equal(host.found[0]?.phase, 'running');
-    const end = await host.ended(slow);
-    assert.equal(end.how, 'timed_out');
-    const tookMs = end.endedAt - (end.startedAt ?? 0);
-    assert.ok(tookMs >= 700, `${tookMs} ms`);
+    const [, rest = 0] = rests;
+    assert.ok(rest > 600_000 && rest <= 1_800_000, `${rests} ms`);
+    timeUp();
+    assert.equal((await host.ended(slow)).how, 'timed_out');
   });
 
   it('ended by its timeout while nobody looked: no coarse clock of files says that it was before that', async () => {
