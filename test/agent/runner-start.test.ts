@@ -7,6 +7,8 @@ import { after, before, describe, it } from 'node:test';
 import { commandOf } from '#agent/runner/command.ts';
 import { createRunner } from '#agent/runner/create.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import type { Clock } from '#core/ports/clock.ts';
+import { systemClock } from '#core/ports/system-clock.ts';
 import { type Given, planOf, RunnerHost } from './runner-host.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -175,6 +177,10 @@ describe('runner: how a command is started', () => {
 
   it('arms others while a user is looked up, and then waits no more for that one', async () => {
     const { PATH } = process.env;
+    const real = systemClock();
+    // However long the others take, the name service is not given up: its answer below would wait for ever for a reader.
+    const after: Clock['after'] = (ms, fn) => (ms < 5_000 ? real.after(ms, fn) : () => {});
+    const host = await new RunnerHost({ clock: { ...real, after } }).adopt();
     const bin = join(host.dir, 'bin');
     mkdirSync(bin);
     execFileSync('mkfifo', [join(bin, 'answer')]);
@@ -192,6 +198,7 @@ describe('runner: how a command is started', () => {
       assert.equal(await host.arm(planOf('slow', { command: ':', user: 'slow' })), 'user_unknown');
     } finally {
       process.env.PATH = PATH;
+      await host.close();
     }
   });
 
