@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { freePorts } from '#infra/free-ports.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { type Daemon, Daemons } from '#test/etcd/daemons.ts';
 import { clusterForFile, etcds } from '#test/etcd/servers.ts';
@@ -37,7 +38,8 @@ describe('several masters behind nginx', { timeout: 600_000 }, () => {
     );
 
   before(async () => {
-    masters.push(await fleet.server(), await fleet.server());
+    // Of their own, since they come back to them: a port that the kernel has picked it may meanwhile give to somebody's connection.
+    for (const port of await freePorts(2)) masters.push(await fleet.server(port));
     await fleet.makeToken();
     await fleet.agent('w1');
     nginx = await startNginx(
@@ -203,7 +205,10 @@ describe('several masters behind nginx', { timeout: 600_000 }, () => {
         () => ask('GET', '/api/v1/jobs/default/load'),
       ][turn % 4];
       try {
-        const { status, text } = (await what?.()) ?? assert.fail();
+        let { status, text } = (await what?.()) ?? assert.fail();
+        // A master that lives says so of a store that is slow on a loaded host, and whoever may ask again does: nobody in between has lost it.
+        while (status === 503 && JSON.parse(text).code === 'store_unavailable')
+          ({ status, text } = (await what?.()) ?? assert.fail());
         if (status >= 300) it.failed.push(`${turn % 4} answered ${status}: ${text}`);
         else if (turn % 4 === 2) it.orders.set(key, JSON.parse(text).order);
       } catch (error) {
