@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from '@tanstack/preact-query';
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { parseInstantText, parseRunId } from '#core/model/ids.ts';
 import { type Found, type FoundLine, Problem } from './api.ts';
@@ -26,9 +26,10 @@ export function LogSearch({
 }) {
   const given = new URLSearchParams(search);
   const asked = { text: given.get('find') ?? '', days: given.get('days') ?? '7' };
-  const [typed, setTyped] = useState(asked);
-  // By the browser's own way back to another search, or to none.
-  useEffect(() => setTyped(asked), [search]);
+  const [draft, setDraft] = useState<(typeof asked & { search: string }) | null>(null);
+  // By the browser's own way to another search, or to none, the form is that one's. No effect says so: it would come a frame after the
+  // form, and take away what somebody has typed by then.
+  const typed = draft?.search === search ? draft : { search, ...asked };
   const { data, error, isFetching, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
     queryKey: ['search', path, asked],
     enabled: asked.text !== '',
@@ -45,6 +46,7 @@ export function LogSearch({
   function submit(event: Event) {
     event.preventDefault();
     const { text, days } = typed;
+    setDraft(null);
     if (text === asked.text && days === asked.days) void refetch();
     else go(text === '' ? page : `${page}?${new URLSearchParams({ find: text, days })}`);
   }
@@ -62,7 +64,7 @@ export function LogSearch({
               class={`form-control ${wrongText ? 'is-invalid' : ''}`}
               placeholder="as it is printed, capitals and all"
               aria-describedby="find-help"
-              onInput={(event) => setTyped({ ...typed, text: event.currentTarget.value })}
+              onInput={(event) => setDraft({ ...typed, text: event.currentTarget.value })}
             />
             <div id="find-help" class="invalid-feedback">
               {wrongText}
@@ -76,7 +78,7 @@ export function LogSearch({
               {...{ id: 'days', type: 'number', min: 1, max: 36_500, value: typed.days }}
               class={`form-control ${wrongDays ? 'is-invalid' : ''}`}
               aria-describedby="days-help"
-              onInput={(event) => setTyped({ ...typed, days: event.currentTarget.value })}
+              onInput={(event) => setDraft({ ...typed, days: event.currentTarget.value })}
             />
             <div id="days-help" class="invalid-feedback">
               {wrongDays}

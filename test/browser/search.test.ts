@@ -23,6 +23,15 @@ const atEnd = `(() => {
   return scrollHeight > 2 * clientHeight && scrollHeight - scrollTop - clientHeight < 40;
 })()`;
 
+/** Run in the page: types in the moment in which there is a field, before the page draws it. */
+const typesAtOnce = `new MutationObserver((_, self) => {
+  const field = document.querySelector('#find');
+  if (field === null) return;
+  self.disconnect();
+  field.value = 'in the hay';
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+}).observe(document.body, { childList: true, subtree: true })`;
+
 describe('the search in the logs of a job, in a real browser', leftOut, () => {
   let up: Up;
   let page: Page;
@@ -79,6 +88,16 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
     await page.goBack();
     await lines(/^needle/).waitFor({ state: 'detached' });
     assert.equal(await page.getByLabel('Find in its output').inputValue(), '');
+  });
+
+  it('keeps what is typed in the moment in which there is a field', async () => {
+    await page.goto(`${up.base}/`);
+    await page.getByRole('link', { name: 'speaks' }).waitFor();
+    await page.evaluate(typesAtOnce);
+    await page.getByRole('link', { name: 'speaks' }).click();
+    await page.getByRole('button', { name: 'Find' }).click();
+    await page.getByText('1 line, in all runs of the last 7 days.').waitFor();
+    assert.equal(await page.getByLabel('Find in its output').inputValue(), 'in the hay');
   });
 
   it('says that nothing was found, and where it looked', async () => {
