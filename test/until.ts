@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
  * What nothing that a test waits for takes on a loaded machine of two cores; and far below what a test may take at all, whose end would name
  * the test and not what it waited for.
  */
-const patienceMs = 120_000;
+export const patienceMs = 120_000;
 /** How often something is looked at that tells nobody when it changes. */
 const lookMs = 20;
 

@@ -126,6 +126,19 @@ function sessionOf(first: SignedIn): Session {
       });
     return renewing;
   };
+  // For all who ask at the same time: of two who leave, the one that is on its way may get the answer to the other.
+  let leaving: Promise<never> | null = null;
+  const leave = (why: unknown) => {
+    leaving ??= findProvider()
+      .then((provider) => {
+        if (provider === null) throw why;
+        return leaveFor(provider, { silent: true });
+      })
+      .finally(() => {
+        leaving = null;
+      });
+    return leaving;
+  };
   return {
     async token() {
       if (Date.now() >= held.renewAt)
@@ -136,9 +149,8 @@ function sessionOf(first: SignedIn): Session {
             if (over) held.renewAt = held.endsAt;
             return;
           }
-          const provider = over ? await findProvider() : null;
-          if (provider === null) throw error;
-          await leaveFor(provider, { silent: true });
+          if (!over) throw error;
+          await leave(error);
         });
       return held.token;
     },

@@ -7,6 +7,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { freePorts } from '#infra/free-ports.ts';
 import { type RealProvider, startProvider } from '#test/real-provider.ts';
+import { patienceMs } from '#test/until.ts';
 import { findChromium } from './chromium.ts';
 import { leftOut } from './up.ts';
 
@@ -45,7 +46,7 @@ describe('signing in by a real provider, in a real browser', leftOut, () => {
       server.stdout?.once('data', () => resolve());
       server.once('exit', (code) => reject(new Error(`up ended with ${code}`)));
     });
-    browser = await chromium.launch({ executablePath: found.path, args: found.args });
+    browser = await chromium.launch({ executablePath: found.path, args: found.args, timeout: patienceMs });
   });
   after(async () => {
     await browser?.close();
@@ -60,6 +61,7 @@ describe('signing in by a real provider, in a real browser', leftOut, () => {
     Object.assign(provider, { refresh: true, closed: false });
     complaints.length = 0;
     context = await browser.newContext();
+    context.setDefaultTimeout(patienceMs);
     page = await context.newPage();
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
@@ -153,12 +155,29 @@ describe('signing in by a real provider, in a real browser', leftOut, () => {
     await page.clock.install();
     await signIn('alice', '/alerts');
     await page.getByText('oidc:alice (admin)').waitFor();
-    const there = page.waitForRequest((request) => request.url().includes('prompt=none'));
+    // It is back where it was when it left: which is held until it is where it is to come back to.
+    const gone = Promise.withResolvers<void>();
+    await page.route('**/sign-in/renew', async (route) => {
+      await gone.promise;
+      await route.continue();
+    });
+    const asked: string[] = [];
+    page.on('request', (request) => {
+      if (request.url() === `${site}/api/v1/sign-in`) asked.push(request.method());
+    });
     await page.clock.fastForward('01:01:00');
     await page.getByRole('link', { name: 'Workers' }).click();
+    await page.getByRole('heading', { name: 'Workers' }).waitFor();
+    const there = page.waitForRequest((request) => request.url().includes('prompt=none'));
+    const back = page.waitForResponse(
+      (answer) => answer.url() === `${site}/api/v1/sign-in` && answer.request().method() === 'POST',
+    );
+    gone.resolve();
     await there;
+    assert.equal((await back).status(), 200);
     await page.getByText('oidc:alice (admin)').waitFor();
     assert.equal(page.url(), `${site}/workers`);
+    assert.deepEqual(asked, ['GET', 'POST'], 'whatever asks on a page leaves it once');
   });
 
   it('fits a phone', async () => {

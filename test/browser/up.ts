@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { within } from '#test/until.ts';
+import { patienceMs, within } from '#test/until.ts';
 import { findChromium } from './chromium.ts';
 
 const main = new URL('../../worker-agent/cli/main.ts', import.meta.url).pathname;
@@ -46,8 +46,9 @@ export async function startUp(): Promise<Up> {
     const said = within('up to say where it is', firstLine(server), () => 'nothing');
     const link = /http:\S+/.exec(await said)?.[0] ?? '';
     const [base = '', token = ''] = link.split('/#token=');
-    browser = await chromium.launch({ executablePath: found.path, args: found.args });
+    browser = await chromium.launch({ executablePath: found.path, args: found.args, timeout: patienceMs });
     const page = await browser.newPage();
+    page.setDefaultTimeout(patienceMs);
     const complaints: string[] = [];
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
