@@ -161,10 +161,12 @@ export const Meaning = v.strictObject({
   warnings: v.array(text),
 });
 export const WhyAnswer = v.strictObject({
+  instant: time,
   state: text,
   sentence: text,
   run: orNull(text),
   evidence: v.array(v.strictObject({ at: orNull(time), what: text, source: text })),
+  away,
 });
 export const Stats = v.strictObject({
   items: v.array(

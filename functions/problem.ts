@@ -15,6 +15,7 @@ const statuses: Record<string, ContentfulStatusCode> = {
   route_not_found: 404,
   sign_in_off: 404,
   job_not_found: 404,
+  instant_missing: 404,
   run_not_found: 404,
   worker_not_found: 404,
   token_not_found: 404,

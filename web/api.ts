@@ -30,6 +30,14 @@ export interface Preview {
   next: { instant: string; local: string; note: string | null }[];
   warnings: string[];
 }
+export interface Explained {
+  instant: string;
+  state: string;
+  sentence: string;
+  run: string | null;
+  evidence: { at: string | null; what: string; source: string }[];
+  away: 'history'[];
+}
 export interface Me {
   name: string;
   role: 'viewer' | 'operator' | 'editor' | 'admin';

@@ -19,6 +19,7 @@ import {
   usePages,
   useTitle,
 } from './parts.tsx';
+import { Why } from './why.tsx';
 
 export function JobPage(props: Shared & { group: string; name: string; search: string }) {
   const { call, me, go, group, name, search } = props;
@@ -175,6 +176,7 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
       </dl>
       <h2 class="h5">Runs</h2>
       <LogSearch {...{ call, go, path, search }} page={`/jobs/${group}/${name}`} />
+      <Why {...{ call, go, group, name, search }} />
       {runs.items === undefined ? <Coming error={runs.error} /> : <Fault error={runs.error} />}
       {runs.items && <Runs runs={[...waiting, ...runs.items]} go={go} />}
       {runs.pager}

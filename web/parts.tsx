@@ -226,6 +226,14 @@ export function Runs({ runs, go }: { runs: Run[]; go(path: string): void }) {
   );
 }
 
+/** The page of a job on which it is said what became of an instant, and why. */
+export function whyPath({ group, name }: { group: string; name: string }, instant: string): string {
+  return `/jobs/${group}/${name}?${new URLSearchParams({ why: instant })}`;
+}
+
+/** What somebody may ask about in a list. */
+const asksWhy = ['skipped', 'missed', 'lost'];
+
 function RunRow({ run, go }: { run: Run; go(path: string): void }) {
   const reason = run.count > 1 ? `${run.count} instants: ${run.reason}` : run.reason;
   return (
@@ -245,6 +253,11 @@ function RunRow({ run, go }: { run: Run; go(path: string): void }) {
         {run.startedAt === null && run.endedAt !== null ? null : (
           <Link to={`/runs/${run.id}`} go={go}>
             log
+          </Link>
+        )}{' '}
+        {run.instant !== null && asksWhy.includes(run.state) && (
+          <Link to={whyPath(run, run.instant)} go={go}>
+            why
           </Link>
         )}
       </td>

@@ -17,6 +17,7 @@ import {
   Time,
   Until,
   useTitle,
+  whyPath,
 } from './parts.tsx';
 
 /** Of what stands before a line that one has come for this much is shown, in bytes. */
@@ -126,7 +127,16 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
         </dd>
         <dt class="col-sm-2">Instant</dt>
         <dd class="col-sm-10">
-          {data.instant === null ? `by hand (${data.by ?? ''})` : <Time at={data.instant} />}
+          {data.instant === null ? (
+            `by hand (${data.by ?? ''})`
+          ) : (
+            <>
+              <Time at={data.instant} />,{' '}
+              <Link to={whyPath(data, data.instant)} go={go}>
+                why it is so
+              </Link>
+            </>
+          )}
         </dd>
         <dt class="col-sm-2">Started</dt>
         <dd class="col-sm-10">

@@ -1,13 +1,16 @@
 import { commonTzdata, fits, maxSkewMs } from '#core/decide/placement.ts';
 import { explain, type Why, type WhyFacts } from '#core/decide/why.ts';
+import { isLate } from '#core/decide/why-late.ts';
 import { jobId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
+import { Refusal } from '#core/model/refusal.ts';
 import type { Run } from '#core/model/run.ts';
 import type { WorkerView } from '#core/model/worker.ts';
 import { type History, HistoryError } from '#core/ports/history.ts';
 import { type Entry, prefixRange } from '#core/ports/kv.ts';
 import { scheduleOf } from './check-job.ts';
-import { decodeJob, type JobStore } from './job-record.ts';
+import { decodeJob, type JobStore, notFound } from './job-record.ts';
+import { getJob } from './jobs.ts';
 import type { Layout } from './keys.ts';
 import { readCursor, readOrder, readOwed, readRunning, type Stranger } from './read-key.ts';
 import { readMany } from './read-many.ts';
@@ -16,10 +19,38 @@ import { listWorkers } from './workers.ts';
 /** Keys of a kind that are looked at. */
 const mostKeys = 500;
 
+/** Of what was due around a late start so many records are read: instants that it covers are one, and what held it up is the one before. */
+const mostAround = 20;
+
+/**
+ * The instant (UTC ms) that people mean who name none: the last that was due, or the last that has a record where no schedule says. Refusals
+ * `job_not_found`, `instant_missing`.
+ */
+export async function lastDue(
+  store: JobStore,
+  history: Pick<History, 'latest'>,
+  { group, name }: { group: string; name: string },
+): Promise<number> {
+  const id = jobId(group, name);
+  const seen = await getJob(store, id);
+  if (seen === null) throw notFound(id);
+  const schedule = scheduleOf(seen.record.job);
+  const at =
+    schedule === null
+      ? ((await history.latest([id])).get(id)?.instant ?? null)
+      : schedule.prev(store.now() + 1);
+  if (at === null)
+    throw new Refusal(
+      'instant_missing',
+      `instant: ${id} has had none of a schedule yet; expected one of its runs`,
+    );
+  return at;
+}
+
 /** Gathers what is known about one instant (UTC ms) of a job, and explains it. The store is seen at one revision. */
 export async function whyOf(
   store: JobStore,
-  history: Pick<History, 'covering'>,
+  history: Pick<History, 'covering' | 'runs'>,
   { group, name }: { group: string; name: string },
   instant: number,
 ): Promise<Why> {
@@ -38,14 +69,9 @@ export async function whyOf(
   )) as [Entry[], Entry[], Entry[], Entry[], Entry[]];
   const now = store.now();
   const [kept, workers] = await Promise.all([
-    // While it is away what the store of jobs knows is told, and that the rest is not known.
-    history.covering(group, name, instant).catch((error: unknown) => {
-      if (!(error instanceof HistoryError)) throw error;
-      return null;
-    }),
+    recordsOf(history, { group, name }, instant, (known) => owedFor(layout, owed, instant, known)),
     listWorkers(kv, layout, [], now),
   ]);
-  const runs = kept ?? [];
   const record = jobs[0] === undefined ? null : decodeJob(layout, jobs[0]).record;
   const cursorsRead = cursors.map((entry) => readCursor(layout, entry));
   const runningRead = running.map((entry) => readRunning(layout, entry));
@@ -54,7 +80,7 @@ export async function whyOf(
     schedule: record === null ? null : scheduleOf(record.job),
     cursors: cursorsRead.flatMap((read) => (read.ok ? [{ lane: read.lane, ...read.value }] : [])),
     historyAway: kept === null,
-    runs: [...owedFor(layout, owed, instant, runs), ...runs],
+    ...(kept ?? { runs: owedFor(layout, owed, instant, []), around: [] }),
     running: runningRead.flatMap((read) => {
       if (!read.ok || read.value.instant !== instant) return [];
       const { worker, state, at, attempt } = read.value;
@@ -64,6 +90,29 @@ export async function whyOf(
     workers: record === null ? [] : workersFor(record.job, workers),
     strangers: [...cursorsRead, ...runningRead].filter((read): read is Stranger => !read.ok),
   });
+}
+
+/**
+ * The records of an instant, and where it started late of what was due until then, which may show what it waited for. Null while History is
+ * away: what the store of jobs knows is told then, and that the rest is not known.
+ */
+async function recordsOf(
+  history: Pick<History, 'covering' | 'runs'>,
+  job: { group: string; name: string },
+  instant: number,
+  owedBeside: (known: readonly Run[]) => Run[],
+): Promise<Pick<WhyFacts, 'runs' | 'around'> | null> {
+  try {
+    const known = await history.covering(job.group, job.name, instant);
+    const runs = [...owedBeside(known), ...known];
+    const [run] = runs;
+    if (run === undefined || !isLate(run, instant)) return { runs, around: [] };
+    const { items } = await history.runs({ ...job, to: run.startedAt, limit: mostAround });
+    return { runs, around: items };
+  } catch (error) {
+    if (!(error instanceof HistoryError)) throw error;
+    return null;
+  }
 }
 
 /** Records that History does not have yet. */

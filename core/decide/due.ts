@@ -164,7 +164,8 @@ export function uncovered({ instant, records }: { instant: number; records: read
 }
 
 const tooLateReason = 'nobody could run it in time, and catchUp is none';
-const coveredReason = (last: number) => `covered by the run of ${new Date(last).toISOString()}`;
+/** What is said of instants for which one run stands. */
+export const coveredReason = (last: number) => `covered by the run of ${new Date(last).toISOString()}`;
 
 interface Backlog {
   lower: number;

@@ -1,5 +1,6 @@
 import { isTerminal } from '#core/model/run.ts';
 import type { WhyFacts } from './why.ts';
+import { lateness } from './why-late.ts';
 
 /** Something that an answer rests on: when (UTC ms, null: unknown), what, and where it stands. */
 export interface WhyEvidence {
@@ -24,7 +25,8 @@ export function evidenceOf(facts: WhyFacts): WhyEvidence[] {
   return found.sort((a, b) => (a.at ?? Number.POSITIVE_INFINITY) - (b.at ?? Number.POSITIVE_INFINITY));
 }
 
-function ofRuns({ running, runs, orders }: WhyFacts): WhyEvidence[] {
+function ofRuns(facts: WhyFacts): WhyEvidence[] {
+  const { running, runs, orders } = facts;
   return [
     ...orders.map(({ id, kind, by, at }) => ({
       at,
@@ -41,6 +43,7 @@ function ofRuns({ running, runs, orders }: WhyFacts): WhyEvidence[] {
       what: `${id}: ${state}${reason ? ` (${reason})` : ''}`,
       source: 'history',
     })),
+    ...(runs[0] === undefined ? [] : lateness(runs[0], facts).evidence),
   ];
 }
 

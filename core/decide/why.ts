@@ -3,6 +3,7 @@ import { isTerminal, type Run } from '#core/model/run.ts';
 import { cursorAheadMs, type Instants, onTimeMs } from './due.ts';
 import { isPaused } from './may-start.ts';
 import { evidenceOf, type WhyEvidence } from './why-evidence.ts';
+import { lateness } from './why-late.ts';
 
 /** All that is known about one instant of a job. */
 export interface WhyFacts {
@@ -15,6 +16,8 @@ export interface WhyFacts {
   cursors: readonly { lane: string; instant: number; from: string; why: string }[];
   /** Records that cover the instant, latest attempt first: of History, and owed to it. */
   runs: readonly Run[];
+  /** Where the run started late: records of the job that were due before that start, newest first, as far as they were read. */
+  around: readonly Run[];
   /** History does not answer: of its records none is in `runs`. */
   historyAway: boolean;
   /** Keys that live for it. */
@@ -33,9 +36,11 @@ export interface Why {
   sentence: string;
   run: string | null;
   evidence: WhyEvidence[];
+  /** Stores that did not answer: what only they know is left out. */
+  away: 'history'[];
 }
 
-type Verdict = Omit<Why, 'evidence'>;
+type Verdict = Omit<Why, 'evidence' | 'away'>;
 
 const shown = (ms: number) => new Date(ms).toISOString();
 
@@ -43,7 +48,7 @@ const shown = (ms: number) => new Date(ms).toISOString();
 export function explain(facts: WhyFacts): Why {
   const verdict =
     living(facts) ?? recorded(facts) ?? unreadable(facts) ?? unscheduled(facts) ?? unrecorded(facts);
-  return { ...verdict, evidence: evidenceOf(facts) };
+  return { ...verdict, evidence: evidenceOf(facts), away: facts.historyAway ? ['history'] : [] };
 }
 
 function say(state: string, sentence: string, run: string | null = null): Verdict {
@@ -51,7 +56,8 @@ function say(state: string, sentence: string, run: string | null = null): Verdic
 }
 
 /** Something lives for it. */
-function living({ running, runs }: WhyFacts): Verdict | null {
+function living(facts: WhyFacts): Verdict | null {
+  const { running, runs } = facts;
   const [live] = running;
   if (live === undefined) return null;
   const others = running.length > 1 ? ` (one of ${running.length})` : '';
@@ -60,14 +66,15 @@ function living({ running, runs }: WhyFacts): Verdict | null {
     const after = before === undefined ? '' : ` after attempt ${before.attempt} ${ended(before)}`;
     return say('waiting', `${live.run} waits on ${live.worker} for its turn${after}${others}.`, live.run);
   }
-  const started = runs.some(({ id, state }) => id === live.run && state === 'running');
-  return started
-    ? say('running', `${live.run} is running on ${live.worker}${others}.`, live.run)
+  const started = runs.find(({ id, state }) => id === live.run && state === 'running');
+  return started !== undefined
+    ? say('running', `${live.run} is running on ${live.worker}${others}.${late(started, facts)}`, live.run)
     : say('claimed', `${live.run} is claimed by ${live.worker}, which starts it${others}.`, live.run);
 }
 
 /** The ledger has it. */
-function recorded({ runs, instant }: WhyFacts): Verdict | null {
+function recorded(facts: WhyFacts): Verdict | null {
+  const { runs, instant } = facts;
   const [run] = runs;
   if (run === undefined) return null;
   const lanes = new Map<string, Run>();
@@ -80,7 +87,12 @@ function recorded({ runs, instant }: WhyFacts): Verdict | null {
     const worst = [...lanes.values()].find(({ state }) => state !== 'succeeded') ?? run;
     return say(worst.state, `Every worker that fits ran it by itself (${each}).`, worst.id);
   }
-  return say(run.state, sentenceOf(run, instant), run.id);
+  return say(run.state, `${sentenceOf(run, instant)}${late(run, facts)}`, run.id);
+}
+
+function late(run: Run, facts: WhyFacts): string {
+  const { said } = lateness(run, facts);
+  return said.length === 0 ? '' : ` It started late: ${said.join('; ')}.`;
 }
 
 function sentenceOf(run: Run, instant: number): string {

@@ -163,6 +163,14 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
       assert.ok(JSON.parse((await cli([...args, '--json'])).out), args.join(' '));
   });
 
+  it('explains the last instant that was due where none is named', async () => {
+    await cli(['apply', '-'], { input: 'jobs: [{name: at-four, command: x, schedule: "0 4 * * *"}]' });
+    const { code, out } = await cli(['why', 'at-four']);
+    assert.match(out, /^\d{4}-\d\d-\d\d 04:00:00Z: The job was made only later, .*\n.*\[job\]/);
+    assert.equal(code, 0);
+    assert.match((await cli(['why', 'three'])).err, /default\/three has had none of a schedule yet/);
+  });
+
   it('looks at everything else where settings are wrong, and names each mistake', async () => {
     const env = { CRONFLEET_HISTORY: 'mongodb:/x', CRONFLEET_CAPACITY: '-1' };
     const { code, out } = await cli(['doctor', '--json'], { env });

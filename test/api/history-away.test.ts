@@ -55,7 +55,7 @@ describe('while the history is away', () => {
       api.ask('GET', `/api/v1/why?job=a&instant=${new Date(at).toISOString()}`).then(({ json }) => json);
     assert.equal((await why(t0 + 300_000)).state, 'coming');
     const past = await why(t0 - 3_600_000);
-    assert.equal(past.state, 'unknown');
+    assert.deepEqual([past.state, past.away], ['unknown', ['history']]);
     assert.match(past.sentence, /history does not answer/);
     assert.ok(past.evidence.some(({ source }: { source: string }) => source === 'history'));
   });

@@ -270,6 +270,39 @@ describe('what was', () => {
     assert.match((await why('2026-11-22T15:04:00Z')).sentence, /waits its turn in order/);
     assert.equal((await api.ask('GET', '/api/v1/why?job=a/b/c&instant=x')).json.errors.length, 2);
   });
+
+  it('is explained for the last that was due where no instant is named', async () => {
+    const why = () => api.ask('GET', '/api/v1/why?job=a');
+    assert.equal((await why()).json.code, 'job_not_found');
+    await api.ask('PUT', at('a'), { body: job });
+    assert.equal((await why()).json.instant, '2026-11-22T16:35:00.000Z');
+    await clock.advance(minute);
+    const due = (await why()).json;
+    assert.deepEqual([due.instant, due.state], ['2026-11-22T16:36:00.000Z', 'due']);
+    await api.ask('PUT', at('b'), { body: { command: 'x' } });
+    const byHand = () => api.ask('GET', '/api/v1/why?job=b');
+    assert.equal((await byHand()).json.code, 'instant_missing');
+    await api.ran({ id: 'default~b~20261122T163600.000Z~1', instant: t0 + minute });
+    const ran = (await byHand()).json;
+    assert.deepEqual([ran.instant, ran.state], ['2026-11-22T16:36:00.000Z', 'succeeded']);
+  });
+
+  it('is explained where it started late, by what was due before', async () => {
+    await api.ask('PUT', at('a'), { body: { ...job, overlap: 'queue' } });
+    const ran = (from: number, claimed: number, until: number) =>
+      api.ran({
+        ...{ id: `default~a~${from}~1`, instant: t0 + from, worker: 'w1' },
+        ...{ claimedAt: t0 + claimed, startedAt: t0 + claimed, endedAt: t0 + until },
+      });
+    await ran(0, 0, 70_000);
+    await ran(minute, 70_010, 70_020);
+    const { sentence, evidence } = await get('/why?job=a&instant=2026-11-22T16:36:00Z');
+    assert.match(
+      sentence,
+      /It started late: default~a~0~1 lived until 2026-11-22T16:36:10.000Z, .* queue\.$/,
+    );
+    assert.ok(evidence.some(({ what }: { what: string }) => what === 'default~a~0~1: succeeded'));
+  });
 });
 
 describe('applying', () => {

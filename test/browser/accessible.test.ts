@@ -18,6 +18,11 @@ const pages: Record<string, { path: string; until: string; more?: (page: Page) =
   'a job': { path: '/jobs/default/broken', until: 'Runbook' },
   'what was found in its logs': { path: '/jobs/default/broken?find=half&days=7', until: 'in all runs of' },
   'a search that was refused': { path: '/jobs/default/broken?find=half&days=0', until: 'expected' },
+  'why an instant did not run': {
+    path: '/jobs/default/broken?why=2026-11-22T16:35:00Z',
+    until: 'What that rests on',
+  },
+  'why, of no instant': { path: '/jobs/default/broken?why=soon', until: 'expected a time' },
   'a job in its form': {
     path: '/jobs/default/broken',
     until: 'Runbook',

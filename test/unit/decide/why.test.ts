@@ -51,6 +51,131 @@ const rows: [string, Partial<WhyFacts>, string, RegExp][] = [
     /failed: exit status 3/,
   ],
   [
+    'ran a little late, of which nothing is said',
+    { runs: [run({ worker: 'w1', claimedAt: t + 1_500, startedAt: t + 1_999 })] },
+    'succeeded',
+    /started 1999 ms after the instant\.$/,
+  ],
+  [
+    'was claimed late, and nothing shows why',
+    { runs: [run({ worker: 'w1', claimedAt: t + 4_000, startedAt: t + 4_100 })] },
+    'succeeded',
+    /started 4100 ms after the instant\. It started late: w1 claimed it only 4000 ms after the instant, and no record says what kept everybody from it\.$/,
+  ],
+  [
+    'was claimed late, while what was before it can not be read',
+    { historyAway: true, runs: [run({ worker: 'w1', claimedAt: t + 4_000, startedAt: t + 4_100 })] },
+    'succeeded',
+    /w1 claimed it only 4000 ms after the instant\.$/,
+  ],
+  [
+    'was claimed in time and started late',
+    { runs: [run({ worker: 'w1', claimedAt: t - 200, startedAt: t + 5_000 })] },
+    'succeeded',
+    /It started late: w1, which had claimed it 2026-11-22T16:34:59.800Z, took 5000 ms to start it\.$/,
+  ],
+  [
+    'waited in a queue behind the run before it, and stands for what waited there with it',
+    {
+      record: record({}, { overlap: 'queue' }),
+      runs: [run({ worker: 'w1', claimedAt: t + 30_000, startedAt: t + 30_010 })],
+      around: [
+        run({ worker: 'w1', claimedAt: t + 30_000, startedAt: t + 30_010 }),
+        run({
+          ...{ id: 'default~a~20261122T163300.000Z~1', instant: t - 2 * minute, until: t - minute, count: 2 },
+          ...{ state: 'missed', reason: 'covered by the run of 2026-11-22T16:35:00.000Z' },
+        }),
+        run({
+          ...{ id: 'default~a~before~1', instant: t - 3 * minute, claimedAt: t - 3 * minute },
+          endedAt: t + 29_990,
+        }),
+        run({
+          id: 'default~a~long-ago~1',
+          instant: t - 9 * minute,
+          claimedAt: t - 9 * minute,
+          endedAt: t - 1,
+        }),
+      ],
+    },
+    'succeeded',
+    /It started late: default~a~before~1 lived until 2026-11-22T16:35:29.990Z, and the job's overlap is queue; 2 missed before it are covered by it\.$/,
+  ],
+  [
+    'was claimed late after the run before it, which its worker took with it',
+    {
+      runs: [run({ worker: 'w2', claimedAt: t + 20_000, startedAt: t + 20_010 })],
+      around: [
+        run({
+          ...{ id: 'default~a~before~1', state: 'lost', reason: 'its worker w1 is gone' },
+          ...{ instant: t - minute, claimedAt: t - minute, endedAt: t + 12_000 },
+        }),
+      ],
+    },
+    'succeeded',
+    /default~a~before~1 lived until 2026-11-22T16:35:12.000Z, and the job's overlap is skip; w2 claimed it only 8000 ms after that/,
+  ],
+  [
+    'was late beside a run that may live beside others, which says nothing',
+    {
+      record: record({}, { overlap: 'allow' }),
+      runs: [run({ worker: 'w1', claimedAt: t + 4_000, startedAt: t + 4_100 })],
+      around: [run({ id: 'default~a~before~1', claimedAt: t - minute, endedAt: t + 3_990 })],
+    },
+    'succeeded',
+    /It started late: w1 claimed it only 4000 ms after the instant/,
+  ],
+  [
+    'was late beside a run of another lane, which says nothing',
+    {
+      runs: [run({ id: 'default~a~x~1~w1', worker: 'w1', claimedAt: t + 4_000, startedAt: t + 4_100 })],
+      around: [run({ id: 'default~a~before~1~w2', claimedAt: t - minute, endedAt: t + 3_990 })],
+    },
+    'succeeded',
+    /It started late: w1 claimed it only 4000 ms after the instant/,
+  ],
+  [
+    'was caught up on',
+    { runs: [run({ trigger: 'catch-up', worker: 'w1', claimedAt: t + 600_000, startedAt: t + 600_010 })] },
+    'succeeded',
+    /It started late: it was caught up on; w1 claimed it only 600000 ms after the instant/,
+  ],
+  [
+    'was asked for long after it',
+    {
+      runs: [
+        run({ trigger: 'backfill', by: 'ann', worker: 'w1', claimedAt: t + 600_000, startedAt: t + 600_010 }),
+      ],
+    },
+    'succeeded',
+    /It started late: ann asked for it by a backfill\.$/,
+  ],
+  [
+    'ran at its next attempt, after a loss',
+    {
+      runs: [
+        run({ attempt: 2, trigger: 'retry', worker: 'w2', claimedAt: t + 20_000, startedAt: t + 20_010 }),
+        run({
+          state: 'lost',
+          reason: 'its worker w1 is gone',
+          worker: 'w1',
+          claimedAt: t - 200,
+          endedAt: t + 12_000,
+        }),
+      ],
+    },
+    'succeeded',
+    /succeeded at attempt 2\. It started late: attempt 1 had ended 2026-11-22T16:35:12.000Z as lost \(its worker w1 is gone\)\.$/,
+  ],
+  [
+    'is running, and started late',
+    {
+      running: [{ run: 'r', worker: 'w1', state: 'claimed', at: t, attempt: 1 }],
+      runs: [run({ id: 'r', state: 'running', worker: 'w1', claimedAt: t - 200, startedAt: t + 5_000 })],
+    },
+    'running',
+    /running on w1\. It started late: w1, which had claimed it .*, took 5000 ms to start it\.$/,
+  ],
+  [
     'failed at its last attempt',
     { runs: [run({ state: 'failed', attempt: 3, worker: 'w1', startedAt: t })] },
     'failed',
@@ -293,6 +418,7 @@ describe('why', () => {
         ...{
           cursors: [],
           runs: [],
+          around: [],
           running: [],
           orders: [],
           workers: [w1],
@@ -305,6 +431,13 @@ describe('why', () => {
       assert.equal(why.state, state);
       assert.match(why.sentence, sentence);
       assert.ok(why.evidence.length > 0);
+      // Each time that is named stands among what it rests on.
+      for (const [, at = ''] of why.sentence.matchAll(/(?:until|ended|claimed it) (2\S+Z)/g))
+        if (/started late/.test(why.sentence))
+          assert.ok(
+            why.evidence.some((one) => one.at === Date.parse(at)),
+            at,
+          );
       const ended = facts.runs.some(({ state }) => isTerminal(state));
       if (ended) assert.ok(why.evidence.every(({ source }) => source !== 'workers'));
     });

@@ -1,7 +1,6 @@
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
-import { parseSchedule } from '#core/schedule/parse.ts';
 import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
@@ -186,14 +185,14 @@ export const runCommands: readonly Command[] = [
     example: 'cronfleet why backup 2026-11-22T02:30:00Z',
     flags: jsonFlag,
     async run(context) {
-      const [job = '', given] = context.args;
-      const instant = given ?? lastInstant(context, (await context.api().get(jobPath(job))) as Jobs);
+      const [job = '', instant] = context.args;
       const why = await context.api().get('/why', { job, instant });
       return show<{
+        instant: string;
         state: string;
         sentence: string;
         evidence: { at: string | null; what: string; source: string }[];
-      }>(context, why, ({ sentence, evidence }) =>
+      }>(context, why, ({ instant, sentence, evidence }) =>
         [
           `${timeText(instant)}: ${plain(sentence)}`,
           ...evidence.map(({ at, what, source }) => `  ${timeText(at)}  ${plain(what)}  [${plain(source)}]`),
@@ -202,22 +201,3 @@ export const runCommands: readonly Command[] = [
     },
   },
 ];
-
-/** The last instant of a job's schedule that has come. */
-function lastInstant(context: Context, { job, last }: Jobs): string {
-  const { schedule, timezone, dst, except, startAt, endAt, group, name } = job;
-  const at =
-    schedule === null
-      ? null
-      : parseSchedule(schedule, {
-          ...{ timezone, dst, except, startAt, endAt },
-          seed: `${group}/${name}`,
-        }).prev(context.now());
-  const instant = at === null ? last?.instant : new Date(at).toISOString();
-  if (instant == null)
-    throw new Refusal(
-      'instant_missing',
-      `${group}/${name} has had no instant of a schedule yet; name one: cronfleet why JOB INSTANT`,
-    );
-  return instant;
-}
