@@ -113,15 +113,17 @@ export function createPresence(
       // With other labels it is another worker to the jobs that fit it now: they count from here.
       if (known !== null && isDeepStrictEqual(known.labels, settings.labels)) since = known.since;
       let began = clock.boot();
-      const waited = () => clock.boot() - began > times.leaseTtl + 2 * times.margin;
+      const waited = (at: number) => at - began > times.leaseTtl + 2 * times.margin;
       // Ended between here and the new registration, this life leaves its runs with no lease at all, and their keeper does not wait for
       // the end of the old one.
       if (leases.length > 0) runner.lease(began + times.margin);
       while (!stop.aborted) {
+        // Who is stopped with an answer under way reads it when what it tells of may be long gone.
+        const asked = clock.boot();
         try {
           for (const lease of leases) await kv.revoke(lease);
           const left = leftFor();
-          if (left !== null && waited()) await kv.revoke(left);
+          if (left !== null && waited(asked)) await kv.revoke(left);
           if ((await take()) !== null) {
             lost = false;
             return;
@@ -137,7 +139,7 @@ export function createPresence(
             );
           began = clock.boot();
         }
-        if (waited() && leftFor() === null)
+        if (waited(asked) && leftFor() === null)
           throw new Refusal(
             'worker_id_taken',
             `id: another agent is registered as ${JSON.stringify(settings.id)} and lives; expected an id of its own for each agent (--id)`,
