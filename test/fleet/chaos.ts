@@ -10,6 +10,7 @@ import { until } from '#test/until.ts';
 import { faultsOf } from './faults.ts';
 import { type Hurt, inflict } from './hurt.ts';
 import { instants } from './instants.ts';
+import { paceOfMachine } from './pace.ts';
 import { act } from './people.ts';
 import { makeStamps, readStamps, stampedCommand } from './stamps.ts';
 import { judge, type Verdict } from './verdict.ts';
@@ -70,7 +71,8 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
       await patiently(() => yard.ask(0, 'POST', `/jobs/default/${name}/resume`, {}));
     await sleep(healMs);
     const quiet = { from: Date.now(), to: Date.now() + quietMs };
-    await sleep(quietMs);
+    const machine = await paceOfMachine(quiet.to);
+    tell(`the machine itself was ${Math.max(...machine.map(({ lateMs }) => lateMs))} ms late in the quiet`);
 
     const parsed = jobs.map((job) => v.parse(Job, job));
     // In-flight instants have their time; disabled, nothing new comes due.
@@ -87,6 +89,7 @@ export async function chaos({ seed, faultMs, agents, tell }: ChaosOptions): Prom
         records: await yard.records(),
         due,
         quiet,
+        machine,
       });
       const running = (await yard.kv.range(prefixRange(yard.layout.running))).entries;
       if (Date.now() > lateAt)

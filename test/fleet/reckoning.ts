@@ -33,6 +33,7 @@ export async function reckon(
     judge({
       ...{ jobs, stamps: readStamps(stamps), records: await yard.records(), due },
       quiet: { from: 0, to: 0 },
+      machine: [],
     });
   while ((await judged()).unaccounted > 0 && Date.now() < until) await sleep(500);
   await yard.setJobs(jobs.map((job) => ({ ...job, enabled: false })));

@@ -35,6 +35,7 @@ function evidence(more: Partial<Evidence> = {}, job: Partial<JobInput> = {}): Ev
     records: [record(1), record(2), record(3)],
     due: new Map([['default/j', [at(1), at(2), at(3)]]]),
     quiet: { from: at(0), to: at(10) },
+    machine: [],
     ...more,
   };
 }
@@ -112,5 +113,12 @@ describe('the verdict on a fleet', () => {
     assert.deepEqual(breaches({ stamps }), ['P3']);
     assert.deepEqual(breaches({ stamps, quiet: { from: at(4), to: at(9) } }), []);
     assert.equal(judge(evidence({ stamps })).worstLateMs, 3_000);
+    // By as much as the machine itself was late then, and at no other time.
+    assert.deepEqual(breaches({ stamps, machine: [{ at: at(3), lateMs: 1_000 }] }), []);
+    assert.deepEqual(breaches({ stamps, machine: [{ at: at(3), lateMs: 999 }] }), ['P3']);
+    assert.deepEqual(breaches({ stamps, machine: [{ at: at(0), lateMs: 1_000 }] }), ['P3']);
+    assert.deepEqual(breaches({ stamps: [stamp(1), stamp(2)], machine: [{ at: at(3), lateMs: 9_000 }] }), [
+      'P3',
+    ]);
   });
 });

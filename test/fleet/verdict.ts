@@ -1,6 +1,7 @@
 import { parseRunId, type RunId } from '#core/model/ids.ts';
 import type { Job } from '#core/model/job.ts';
 import { isTerminal, type Run } from '#core/model/run.ts';
+import type { Pace } from './pace.ts';
 
 /** What a job itself wrote about one start of its command; ms of the host's wall clock. */
 export interface Stamp {
@@ -20,6 +21,8 @@ export interface Evidence {
   due: ReadonlyMap<string, readonly number[]>;
   /** In which nothing interfered, and the fleet had had its time to heal. */
   quiet: { from: number; to: number };
+  /** How late the machine itself was then. */
+  machine: readonly Pace[];
 }
 
 export interface Verdict {
@@ -34,8 +37,10 @@ export interface Verdict {
   breaches: string[];
 }
 
-/** How late a start may be in the quiet, ms (P3). */
+/** How late a start may be in the quiet (P3), beside what the machine itself was late then, ms. */
 const steadyMs = 2_000;
+/** So long before its instant a start is being prepared, ms: armed, then claimed. */
+const preparedMs = 1_000;
 /** What a stamp's own shell and `date` take before they have written, and the kernel's coarse clock. */
 const stampMs = 50;
 
@@ -131,7 +136,15 @@ function overlaps(jobs: readonly Job[], stamps: readonly Stamp[], record: Readon
   return found;
 }
 
-function lateness({ stamps, records, due, quiet, jobs }: Evidence) {
+/** The worst that the machine itself was late while an instant was prepared, or was to start. */
+function machineLateMs(machine: readonly Pace[], instant: number): number {
+  const then = machine.filter(
+    ({ at, lateMs }) => at <= instant + steadyMs && at + lateMs >= instant - preparedMs,
+  );
+  return Math.max(0, ...then.map(({ lateMs }) => lateMs));
+}
+
+function lateness({ stamps, records, due, quiet, machine, jobs }: Evidence) {
   const started = new Map(stamps.map(({ run, start }) => [run, start]));
   const late: string[] = [];
   let worstLateMs = 0;
@@ -154,9 +167,10 @@ function lateness({ stamps, records, due, quiet, jobs }: Evidence) {
       const of = records.filter((run) => run.group === group && run.name === name && run.instant === instant);
       const starts = of.flatMap(({ id }) => started.get(id) ?? []);
       const first = Math.min(...starts);
-      if (!(first - instant <= steadyMs))
+      const machineMs = machineLateMs(machine, instant);
+      if (!(first - instant <= steadyMs + machineMs))
         late.push(
-          `P3 ${group}/${name} ${new Date(instant).toISOString()} ${starts.length === 0 ? `did not start (${of.map(({ state, reason }) => `${state} ${reason}`).join('; ') || 'no record'})` : `started ${first - instant} ms late`}, though all was quiet`,
+          `P3 ${group}/${name} ${new Date(instant).toISOString()} ${starts.length === 0 ? `did not start (${of.map(({ state, reason }) => `${state} ${reason}`).join('; ') || 'no record'})` : `started ${first - instant} ms late`}, though all was quiet (the machine itself was ${machineMs} ms late)`,
         );
     }
   }
