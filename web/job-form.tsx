@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/preact-query';
+import { useQuery, useQueryClient } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { namePattern } from '#core/model/ids.ts';
 import { type JobView, type Preview, Problem } from './api.ts';
@@ -47,6 +47,7 @@ function othersOf(text: string): object {
 export function JobForm({ call, me, go, view }: Shared & { view: JobView | null }) {
   const title = view === null ? 'New job' : `Edit ${jobTitle(view.job.group, view.job.name)}`;
   useTitle(title);
+  const queries = useQueryClient();
   const [values, setValues] = useState<Record<string, string>>(() => {
     const job: Record<string, unknown> = { ...view?.job };
     return Object.fromEntries(
@@ -108,10 +109,12 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
         description: values.description ?? '',
       };
       const path = `/jobs/${encodeURIComponent(values.group ?? '')}/${encodeURIComponent(values.name ?? '')}`;
-      await call('PUT', path, {
+      const saved = await call<JobView>('PUT', path, {
         body,
         headers: view === null ? { 'if-none-match': '*' } : { 'if-match': `"${view.revision}"` },
       });
+      // Its page shows at once what was saved: of what it knew until then the next edit would be refused as one of an old version.
+      queries.setQueryData(['job', saved.job.group, saved.job.name], saved);
       go(path);
     } catch (error) {
       setFault(error);

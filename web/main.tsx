@@ -97,6 +97,8 @@ function Signed({ api, signOut }: { api: Client; signOut(): void }) {
     refetchInterval: ({ state }) => (state.data === undefined ? 5_000 : false),
   });
   const go = (to: string) => {
+    // Who has gone elsewhere before the answer came that led there stays where he is.
+    if (location.pathname !== path) return;
     history.pushState(null, '', to);
     setPlace(placeOf(location));
     // Only what is asked of the same page has changed: who asks there stays there.
@@ -187,11 +189,15 @@ function Site() {
     setElsewhere(null);
     setSession(null);
   };
+  const current = useRef(session);
+  current.current = session;
   const api = useMemo(
     () =>
       session === null
         ? null
         : client(session, () => {
+            // It was asked by who was here before.
+            if (current.current !== session) return;
             session.forget();
             leave('You are not signed in any more: the token or the session is over.');
           }),

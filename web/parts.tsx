@@ -136,15 +136,21 @@ export function usePages<T>(call: Client['call'], path: string, refetchInterval:
     placeholderData: (before: Page<T> | undefined) => before,
   });
   const next = query.data?.next ?? null;
-  const turn = (label: string, to: string[]) => (
-    <button type="button" class="btn btn-outline-secondary" onClick={() => setWalk({ path, cursors: to })}>
+  const turn = (label: string, to: string[], disabled = false) => (
+    <button
+      type="button"
+      class="btn btn-outline-secondary"
+      disabled={disabled}
+      onClick={() => setWalk({ path, cursors: to })}
+    >
       {label}
     </button>
   );
   const pager = (cursors.length > 0 || next !== null) && (
     <div class="d-flex gap-2 my-3">
       {cursors.length > 0 && turn('Back', cursors.slice(0, -1))}
-      {next !== null && turn('More', [...cursors, next])}
+      {/* Until a page is there, what stands in its place says where that one goes on. */}
+      {next !== null && turn('More', [...cursors, next], query.isPlaceholderData)}
     </div>
   );
   return { items: query.data?.items, error: query.error, next, isFirst: cursors.length === 0, pager };
