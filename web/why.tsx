@@ -16,7 +16,9 @@ export function Why({
 }: Pick<Shared, 'call' | 'go'> & { group: string; name: string; search: string }) {
   /** Null: nobody asks; empty: of the last that was due. */
   const asked = new URLSearchParams(search).get('why');
-  const [typed, setTyped] = useState(localValue(asked));
+  /** What is typed and not asked yet, and beside which answer. */
+  const [draft, setDraft] = useState<{ asked: string | null; value: string } | null>(null);
+  const typed = draft?.asked === asked ? draft.value : localValue(asked);
   const answer = useRef<HTMLElement>(null);
   const { data, error, isFetching, refetch } = useQuery({
     queryKey: ['why', group, name, asked],
@@ -27,7 +29,6 @@ export function Why({
     },
     refetchInterval: ({ state }) => (open.includes(state.data?.state ?? '') ? 2_000 : false),
   });
-  useEffect(() => setTyped(localValue(asked)), [asked]);
   // The links to it stand below, or on another page: who asks goes on at the answer, by eye and by keys.
   const isKnown = data !== undefined;
   useEffect(() => {
@@ -37,6 +38,7 @@ export function Why({
     event.preventDefault();
     // In the hour that a clock goes through twice only the address tells which is meant.
     const instant = typed === localValue(asked) ? (asked ?? '') : utcOf(typed);
+    setDraft(null);
     if (instant !== asked) go(whyPath({ group, name }, instant));
     else void refetch().then(() => answer.current?.focus());
   }
@@ -51,7 +53,7 @@ export function Why({
             {...{ id: 'why', type: 'datetime-local', step: 1, max: '9999-12-31T23:59:59', value: typed }}
             class="form-control"
             aria-describedby="why-help"
-            onInput={(event) => setTyped(event.currentTarget.value)}
+            onInput={(event) => setDraft({ asked, value: event.currentTarget.value })}
           />
           <div id="why-help" class="form-text">
             In {zoneName()}; left empty, the last that was due.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Page } from 'playwright-core';
 import { until } from '#test/until.ts';
+import { typesAtOnce } from './at-once.ts';
 import { leftOut, startUp, type Up } from './up.ts';
 
 /** What a job prints: much before the line that is looked for, and much behind it. */
@@ -22,15 +23,6 @@ const atEnd = `(() => {
   const { scrollHeight, scrollTop, clientHeight } = document.querySelector('.log');
   return scrollHeight > 2 * clientHeight && scrollHeight - scrollTop - clientHeight < 40;
 })()`;
-
-/** Run in the page: types in the moment in which there is a field, before the page draws it. */
-const typesAtOnce = `new MutationObserver((_, self) => {
-  const field = document.querySelector('#find');
-  if (field === null) return;
-  self.disconnect();
-  field.value = 'in the hay';
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-}).observe(document.body, { childList: true, subtree: true })`;
 
 describe('the search in the logs of a job, in a real browser', leftOut, () => {
   let up: Up;
@@ -93,7 +85,7 @@ describe('the search in the logs of a job, in a real browser', leftOut, () => {
   it('keeps what is typed in the moment in which there is a field', async () => {
     await page.goto(`${up.base}/`);
     await page.getByRole('link', { name: 'speaks' }).waitFor();
-    await page.evaluate(typesAtOnce);
+    await page.evaluate(typesAtOnce('find', 'in the hay'));
     await page.getByRole('link', { name: 'speaks' }).click();
     await page.getByRole('button', { name: 'Find' }).click();
     await page.getByText('1 line, in all runs of the last 7 days.').waitFor();
