@@ -22,8 +22,8 @@ describe('A follower of a server that answers pings and tells nothing', () => {
     const client = new Host('127.0.0.1:1', credentials.createInsecure());
     const serviceOf = (name: 'KV' | 'Watch') =>
       (client.getServiceClient(name).constructor as unknown as { service: ServiceDefinition }).service;
-    const header = { cluster_id: '1', revision: '7' };
-    const streams: { created: boolean; asked: number; left: boolean }[] = [];
+    const headerAt = (revision: number) => ({ cluster_id: '1', revision: String(revision) });
+    const streams: { asked: number; left: boolean }[] = [];
     const time = new VirtualClock();
     const clock: Clock = {
       boot: () => time.boot(),
@@ -34,19 +34,22 @@ describe('A follower of a server that answers pings and tells nothing', () => {
     const server = new Server();
     server.addService(serviceOf('KV'), {
       range: (_: unknown, answer: (error: null, value: object) => void) =>
-        answer(null, { header, kvs: [], count: '0' }),
+        answer(null, { header: headerAt(7), kvs: [], count: '0' }),
     });
     server.addService(serviceOf('Watch'), {
       watch(call: WatchCall) {
-        const stream = { created: false, asked: 0, left: false };
+        const stream = { asked: 0, left: false };
         streams.push(stream);
         call.on('cancelled', () => {
           stream.left = true;
         });
         call.on('data', ({ create_request, progress_request }) => {
           if (create_request) {
+            const header = headerAt(7 + streams.length);
             call.write({ header, created: true });
-            stream.created = true;
+            // Its last word, which the follower passes on: from then on it hears nothing.
+            const kv = { key: Buffer.from('k/'), mod_revision: header.revision, version: '1' };
+            call.write({ header, events: [{ type: 'Put', kv }] });
           }
           if (progress_request) stream.asked++;
         });
@@ -64,11 +67,15 @@ describe('A follower of a server that answers pings and tells nothing', () => {
       server.forceShutdown();
     });
     const stop = new AbortController();
-    const lists: string[] = [];
-    const following = kv.follow('k/', stop.signal, ({ type, revision }) => lists.push(`${type} ${revision}`));
+    const told: string[] = [];
+    const following = kv.follow('k/', stop.signal, ({ type, revision }) => told.push(`${type} ${revision}`));
     const stream = () => streams.at(-1);
     for (const nth of [1, 2, 3]) {
-      await until(`stream ${nth}`, stream, (one) => streams.length === nth && one?.created === true);
+      await until(
+        `the word of stream ${nth}`,
+        () => told,
+        (all) => all.length === 1 + nth,
+      );
       for (const times of [1, 2]) {
         await time.advance(10_000);
         await until('a question', stream, (one) => one?.asked === times);
@@ -77,10 +84,10 @@ describe('A follower of a server that answers pings and tells nothing', () => {
       assert.equal(stream()?.left, false, 'before 30 s');
       await time.advance(1);
       await until('its leaving', stream, (one) => one?.left === true);
-      await time.advance(pauseMs);
+      if (nth < 3) await time.advance(pauseMs);
     }
     stop.abort();
     await following;
-    assert.deepEqual(lists, ['list 7']);
+    assert.deepEqual(told, ['list 7', 'changes 8', 'changes 9', 'changes 10']);
   });
 });
