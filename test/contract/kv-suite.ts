@@ -440,6 +440,7 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
       const lease = await kv.grant(time.ttlMs);
       await write(kv, put('kept', 'v', lease));
       const seen = watcher(kv, 'kept');
+      await seen.until(1);
       // Longer in all than it lasts, and each time early enough for a machine that has much else to do.
       for (let round = 0; round < 4; round++) {
         await time.pass(0.3 * time.ttlMs);
@@ -455,9 +456,9 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
     promise('ends each of many at its own time', async (kv, time) => {
       const seen = watcher(kv, 'k/');
       await seen.until(1);
-      for (const seconds of [3, 1, 2])
-        await write(kv, put(`k/${seconds}`, 'v', await kv.grant(seconds * 1_000)));
-      await Promise.all([seen.until(7), time.pass(3_000)]);
+      for (const times of [3, 1, 2])
+        await write(kv, put(`k/${times}`, 'v', await kv.grant(times * time.ttlMs)));
+      await Promise.all([seen.until(7), time.pass(3 * time.ttlMs)]);
       // The first may be gone before the last is put.
       const ends = seen.told.flatMap((line) => /: (-.*)/.exec(line)?.[1] ?? []);
       assert.deepEqual(ends, ['-k/1', '-k/2', '-k/3']);
@@ -592,11 +593,14 @@ export function kvSuite(name: string, make: () => MadeKv | Promise<MadeKv>): voi
       await write(kv, put('k'));
       await good.until(2);
       await good.stop();
+      const writes: Promise<unknown>[] = [];
       const changed = kv.follow('k', new AbortController().signal, ({ type }) => {
         if (type === 'changes') throw new Error('cannot see a change');
-        void write(kv, put('k'));
+        writes.push(write(kv, put('k')));
       });
       await assert.rejects(changed, /cannot see a change/);
+      // Its answer may come later than the change itself.
+      await Promise.all(writes);
     });
     promise('settle when the store is closed', async (kv) => {
       const seen = watcher(kv, 'k');
