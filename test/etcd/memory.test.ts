@@ -143,8 +143,14 @@ async function compareBoth(steps: readonly Step[], memory: Side, etcd: Side): Pr
       case 'revoke':
         await same((side) => side.kv.revoke(side.leases[step.which] ?? '404404'));
         break;
-      case 'follow':
+      case 'follow': {
         for (const side of sides) await side.follow();
+        // Its watch may stand later than its list is told, and find what lies between compacted.
+        const begun = (await same((side) => side.kv.txn({ compare: [], then: [put('k/begun')] }))) as {
+          revision: string;
+        };
+        for (const side of sides) await side.views.at(-1)?.until(begun.revision);
+      }
     }
     const now = await same((side) => side.kv.range({ key: 'a', end: 'z' }));
     revision = Number((now as { revision: string }).revision);
