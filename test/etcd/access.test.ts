@@ -42,9 +42,9 @@ async function checkRights(api: Kv, worker: Kv, version: string): Promise<void> 
   assert.equal((await api.range({ key: '/cron/running/', end: '/cron/running0' })).count, 0);
   await assert.rejects(write(api, ...claim), forbidden);
 
-  const lease = await worker.grant(10_000);
+  const lease = await worker.grant(60_000);
   await write(worker, put('/cron/workers/w1', '{}', lease));
-  assert.equal(await worker.renew(lease), 10_000);
+  assert.equal(await worker.renew(lease), 60_000);
   const view = viewOf(worker, '/cron/jobs/');
   await view.until(() => view.keys.has('/cron/jobs/default/one'));
   const claimed = await worker.txn({
@@ -163,14 +163,14 @@ await describeEach('Users of', (programs) => {
         open(urlOf('cronfleet-api', 'api-secret')),
         open(urlOf('cronfleet-worker', 'worker-secret')),
       ]);
-      const lease = await worker.grant(10_000);
+      const lease = await worker.grant(60_000);
       await write(worker, put('/cron/workers/w2', '{}', lease));
       const view = viewOf(worker, '/cron/orders/');
       await view.until(() => view.lists() === 1);
       for (let round = 0; round < 3; round++) {
         // No server tells when it forgets a token: real time has to pass.
         await sleep(2 * ttlSeconds * 1_000);
-        assert.equal(await worker.renew(lease), 10_000);
+        assert.equal(await worker.renew(lease), 60_000);
         await sleep(2 * ttlSeconds * 1_000);
         await write(api, put(`/cron/orders/default/one/${round}`, '{}'));
         await view.until(() => view.keys.has(`/cron/orders/default/one/${round}`));
@@ -223,7 +223,7 @@ await describeEach('Users of', (programs) => {
         await run([programs.etcdctl, 'role', 'add', `role-${round}`], root);
         await write(api, put(`/cron/jobs/default/${round}`, '{}'));
         await view.until(() => view.keys.has(`/cron/jobs/default/${round}`));
-        await write(worker, put('/cron/workers/w', '{}', await worker.grant(10_000)));
+        await write(worker, put('/cron/workers/w', '{}', await worker.grant(60_000)));
         const later = viewOf(worker, '/cron/jobs/');
         await later.until(() => later.keys.has(`/cron/jobs/default/${round}`));
         await later.stop();
