@@ -27,6 +27,8 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
   useTitle(jobTitle(group, name));
   const [editing, setEditing] = useState<JobView | null>(null);
   const [fault, setFault] = useState<unknown>(null);
+  /** Until a run that was asked for is there: who clicks twice wants one. */
+  const [ordering, setOrdering] = useState(false);
   const {
     data: view,
     error,
@@ -78,7 +80,12 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
             <button
               type="button"
               class="btn btn-success"
-              onClick={act('POST', '/run', ({ run }) => run && go(`/runs/${run}`), {})}
+              disabled={ordering}
+              onClick={() => {
+                setOrdering(true);
+                const order = act('POST', '/run', ({ run }) => run && go(`/runs/${run}`), {});
+                void order().finally(() => setOrdering(false));
+              }}
             >
               Run now
             </button>

@@ -36,14 +36,17 @@ describe('the site, where an answer comes late', leftOut, () => {
   }
   const to = (name: string) => page.getByRole('link', { name, exact: true }).click();
 
-  it('leads nobody away from where he has gone meanwhile', async () => {
+  it('asks once for a run, and leads nobody away from where he has gone meanwhile', async () => {
     await to('slow');
+    const orders: string[] = [];
+    page.on('request', (one) => one.method() === 'POST' && orders.push(one.url()));
     const run = await late('/jobs/default/slow/run');
-    await page.getByRole('button', { name: 'Run now' }).click();
+    await page.getByRole('button', { name: 'Run now' }).dblclick();
     await run.asked;
     await to('Workers');
     await page.getByText('live').waitFor();
     await run.come();
+    assert.deepEqual(orders, [`${up.base}/api/v1/jobs/default/slow/run`]);
     assert.equal(new URL(page.url()).pathname, '/workers');
     await page.getByRole('heading', { name: 'Workers' }).waitFor();
   });
