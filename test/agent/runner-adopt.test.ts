@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -12,14 +11,13 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { FoundRun } from '#agent/runner.ts';
 import type { Clock } from '#core/ports/clock.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { until } from '#test/until.ts';
-import { goneAll, planOf, RunnerHost, shoot, tagged } from './runner-host.ts';
+import { goneAll, planOf, RunnerHost, runnerFolder, shoot, tagged } from './runner-host.ts';
 
 const { run, gate } = planOf('job', { command: 'x' });
 /** Says one, waits for a file, says two, ends with 7; stamps its start first. */
@@ -65,7 +63,7 @@ async function startAgain(host: RunnerHost): Promise<void> {
 
 describe('runner: what a killed agent leaves, the next one takes up', () => {
   beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'cronfleet-adopt-'));
+    dir = runnerFolder('adopt');
     hosts = [];
   });
   afterEach(async () => {

@@ -47,11 +47,23 @@ export async function goneAll(run: RunId): Promise<void> {
   );
 }
 
+/** Of this process's runners: another that runs these tests has runs of the same ids, which are none of ours. */
+const folders = new Set<string>();
+
+/** A folder for runners, be it of a process that this one starts. */
+export function runnerFolder(name: string): string {
+  const dir = mkdtempSync(join(tmpdir(), `cronfleet-${name}-`));
+  folders.add(dir);
+  return dir;
+}
+
 /** The living processes that carry a run's tag. */
 export function tagged(run: RunId): number[] {
+  const isOurs = (environ: string) =>
+    environ.includes(`CRON_RUN_ID=${run}\0`) && [...folders].some((dir) => environ.includes(`HOME=${dir}\0`));
   return readdirSync('/proc')
     .map(Number)
-    .filter((pid) => pid > 0 && readProc(`/proc/${pid}/environ`).includes(`CRON_RUN_ID=${run}\0`));
+    .filter((pid) => pid > 0 && isOurs(readProc(`/proc/${pid}/environ`)));
 }
 
 /** '' where the process went meanwhile. */
@@ -83,7 +95,8 @@ export class RunnerHost {
   #told: (() => void)[] = [];
   readonly #options: Partial<RunnerOptions>;
 
-  constructor(options: Partial<RunnerOptions> = {}, dir = mkdtempSync(join(tmpdir(), 'cronfleet-runner-'))) {
+  constructor(options: Partial<RunnerOptions> = {}, dir = runnerFolder('runner')) {
+    folders.add(dir);
     this.dir = dir;
     this.#options = options;
     this.runner = this.#make();
@@ -137,7 +150,8 @@ export class RunnerHost {
     return this.runner.markClaimed(plan.run, { fence: '7', incarnation: '3', claimedAt: this.clock.now() });
   }
 
-  release(gate: string, aheadMs = 10_000): Promise<void> {
+  /** Under a lease that holds for longer than a wrapper takes to wake on the busiest host. */
+  release(gate: string, aheadMs = 600_000): Promise<void> {
     return this.runner.release(gate, this.clock.boot() + aheadMs);
   }
 

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { until } from '#test/until.ts';
-import { goneAll, planOf, RunnerHost, readProc, shoot, tagged } from './runner-host.ts';
+import { goneAll, planOf, RunnerHost, readProc, runnerFolder, shoot, tagged } from './runner-host.ts';
 
 const deaf = "trap '' TERM; echo up $$; while :; do sleep 300; done";
 const polite = 'echo up $$; exec sleep 300';
@@ -35,7 +33,7 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
     return host;
   };
   beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'cronfleet-warden-'));
+    dir = runnerFolder('warden');
     hosts = [];
   });
   afterEach(async () => {
@@ -71,6 +69,13 @@ describe('onLeaseLoss: kill', { skip: process.platform === 'linux' ? false : 'ag
     assert.deepEqual([end.how, end.exitCode], ['exited', 0]);
     await host.runner.forget(ward);
     await host.runner.stop();
+    assert.deepEqual(wardensOf(dir), []);
+  });
+
+  it('is waited for by an agent that stops, though nothing else keeps that one from its end', () => {
+    const script = new URL('warden-stop-child.ts', import.meta.url).pathname;
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, dir], { encoding: 'utf8' });
+    assert.deepEqual([status, stdout], [0, 'stopped\n'], stderr);
     assert.deepEqual(wardensOf(dir), []);
   });
 

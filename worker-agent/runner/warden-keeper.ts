@@ -104,6 +104,8 @@ export function createWardenKeeper(deps: {
       cancelIdle();
       const last = child;
       if (known.size > 0 || last === null) return;
+      // Else Node ends in the middle of this wait, where nothing but this keeps it here.
+      last.ref();
       const gone = once(last, 'exit');
       dismiss();
       await gone;
