@@ -4,10 +4,12 @@ import { type Clock, sleep } from '#core/ports/clock.ts';
 import type { KillReport } from '../runner.ts';
 import type { Cgroups } from './cgroup.ts';
 import { isShort } from './faults.ts';
-import { membersOf, type Processes, type Seen, signal } from './processes.ts';
+import { commandLine, membersOf, type Processes, type Seen, signal } from './processes.ts';
 
 const firstLookMs = 10;
 const longestLookMs = 250;
+/** So long at most a command that is just being started is waited for, which on a busy host takes a moment. */
+const longestStartMs = 5_000;
 
 export interface LadderDeps {
   clock: Clock;
@@ -18,8 +20,8 @@ export interface LadderDeps {
 }
 
 /**
- * Ends everything that belongs to a run: the asked signal to its groups, its cgroup and whatever carries its tag; after the grace
- * KILL to the same, again and again until nothing of it lives.
+ * Ends everything that belongs to a run: the asked signal to its groups, its cgroup and whatever carries its tag, once its command is there to
+ * hear it; after the grace KILL to the same, again and again until nothing of it lives.
  */
 export async function climb(
   run: RunId,
@@ -28,13 +30,20 @@ export async function climb(
   { clock, cgroups, processes, stop }: LadderDeps,
 ): Promise<Omit<KillReport, 'started'>> {
   const certain = isIn(cgroups.members(run), wrapper);
-  const signalledAt = clock.now();
-  const deadline = clock.boot() + how.graceMs;
+  let signalledAt = clock.now();
+  let deadline = clock.boot() + how.graceMs;
   let killing = how.signal === 'SIGKILL';
   let waitMs = firstLookMs;
   /** A pass over /proc is no snapshot: where no cgroup vouches for it, two in a row must find nobody. */
   let emptyPasses = 0;
-  const first = await living();
+  let first = await living();
+  const startsUntil = clock.boot() + Math.min(how.graceMs, longestStartMs);
+  while (!killing && isStarting(first, wrapper) && clock.boot() < startsUntil && !stop.aborted) {
+    await sleep(clock, firstLookMs, stop);
+    first = await living();
+    signalledAt = clock.now();
+    deadline = clock.boot() + how.graceMs;
+  }
   send(how.signal, first);
   // Who is stopped can't do what TERM asks of it.
   if (!killing) send('SIGCONT', first);
@@ -79,6 +88,16 @@ export async function climb(
       }
     }
   }
+}
+
+/**
+ * Whether the wrapper has not got as far as its command's own program: it keeps for itself what it is told until then, and the command would go
+ * on to the end of the grace as if nothing had been asked of it.
+ */
+function isStarting(members: readonly Seen[], wrapper: number | null): boolean {
+  if (wrapper === null || !members.some(({ pid }) => pid === wrapper)) return false;
+  const own = commandLine(wrapper);
+  return !members.some(({ pid, parent }) => parent === wrapper && commandLine(pid) !== own);
 }
 
 /** Whole groups at once: a process that forks all the time would else always be a step ahead. */

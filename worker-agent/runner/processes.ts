@@ -38,6 +38,16 @@ function environ(pid: number): Buffer | null {
   }
 }
 
+/** What it was started with; '' where it is gone. */
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'ESRCH')) return '';
+    throw error;
+  }
+}
+
 function tagOf(pid: number, mine: string): RunId | null {
   const text = environ(pid);
   const run = text === null ? null : variable(text, runName);
