@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,8 +40,8 @@ export function missingSystemd(): string | undefined {
 /** Starts it; `shared` is the only folder of the host that can be written from in there. */
 export async function startSystemd(shared: string): Promise<OwnSystemd> {
   const root = mkdtempSync(join(tmpdir(), 'systemd-root-'));
-  const group = join(cgroupMount() ?? '', `cronfleet-test-${process.pid}`);
-  mkdirSync(group);
+  // Not by our pid, which may be that of one who was killed and has left it.
+  const group = mkdtempSync(join(cgroupMount() ?? '', 'cronfleet-test-'));
   // It has to be in the group before it gets a cgroup namespace: that group is then the root of all that it sees.
   const enter = `echo $$ >'${group}/cgroup.procs' && exec unshare -f ${namespaces.join(' ')} --propagation private --kill-child sh '${ownRoot}' "$@"`;
   const outer = spawn('sh', ['-c', enter, 'sh', root, shared, node], { stdio: ['ignore', 'pipe', 'pipe'] });
