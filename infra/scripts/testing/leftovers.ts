@@ -29,13 +29,18 @@ export function processesOf(tag: string): Leftover[] {
   return found;
 }
 
-/** Waits up to `graceMs` for the tag's processes to go: one that was killed a moment ago is no leftover. */
+/** How often it is looked whether they have gone. */
+const lookMs = 50;
+
+/**
+ * Waits up to `graceMs` for the tag's processes to go: one that was killed a moment ago is no leftover. It is counted in looks: a machine on
+ * which those are slow buries the dead slowly, too.
+ */
 export async function leftoversOf(tag: string, graceMs: number): Promise<Leftover[]> {
-  const until = performance.now() + graceMs;
-  for (;;) {
+  for (let looks = graceMs / lookMs; ; looks -= 1) {
     const found = processesOf(tag);
-    if (found.length === 0 || performance.now() > until) return found;
-    await sleep(50);
+    if (found.length === 0 || looks <= 0) return found;
+    await sleep(lookMs);
   }
 }
 
@@ -45,7 +50,7 @@ export async function killAll(tag: string): Promise<void> {
     const found = processesOf(tag);
     if (found.length === 0) return;
     for (const { pid } of found) read(() => process.kill(pid, 'SIGKILL'));
-    await sleep(50);
+    await sleep(lookMs);
   }
 }
 
