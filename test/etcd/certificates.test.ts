@@ -169,7 +169,7 @@ describe('a certificate that has run out, or is about to', () => {
     );
     atlas.on('connection', (socket) => socket.on('error', () => {}));
     const port = await listening(atlas);
-    const history = `mongodb://127.0.0.1:${port}/x?tls=true&serverSelectionTimeoutMS=1000`;
+    const history = `mongodb://127.0.0.1:${port}/x?tls=true`;
     const { out } = await fleet.cli('doctor', '--data', join(folder, 'none'), '--history', history);
     atlas.close();
     assert.match(out, /BAD {2}.*ends TLS at once: at Atlas, add the address of this host to Network Access/);

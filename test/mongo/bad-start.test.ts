@@ -37,8 +37,7 @@ describe('One machine on a history that does not take what it writes', { skip },
   const locked = await startMongo({ folder, auth: true });
   if ('missing' in locked) throw new Error(locked.missing);
   started.push(locked);
-  const as = (who: string) =>
-    `${locked.url.replace('//', `//${who}@`)}/x?authSource=x&serverSelectionTimeoutMS=1000`;
+  const as = (who: string) => `${locked.url.replace('//', `//${who}@`)}/x?authSource=x`;
 
   let said = '';
   let url = '';

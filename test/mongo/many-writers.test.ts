@@ -81,7 +81,7 @@ describe('Several writers of one history', () => {
     const line = await cutBehind(server.url, 'update');
     const { pathname } = new URL(url);
     const cut = mongoHistory({
-      url: `mongodb://${line.endpoint}${pathname}?directConnection=true&serverSelectionTimeoutMS=1000`,
+      url: `mongodb://${line.endpoint}${pathname}?directConnection=true`,
       clock: systemClock(),
     });
     const ended = { ...open, state: 'succeeded' as const, exitCode: 0, endedAt: open.instant };
