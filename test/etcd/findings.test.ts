@@ -107,6 +107,31 @@ await describeEach('Findings of', async (programs) => {
     assert.equal(found.length, 3);
     assert.match(found[0]?.message ?? '', /are (9|10|11) s apart/);
   });
+
+  it('take no slow answer for a clock that is apart', async () => {
+    const clock = untroubled();
+    let aheadMs = 0;
+    let looks = 0;
+    const slow = {
+      ...clock,
+      now: () => clock.now() + aheadMs,
+      // The second look is right before each is asked what time it is; when the answers are there that was long ago.
+      boot() {
+        looks++;
+        if (looks === 2)
+          setImmediate(() => {
+            aheadMs = 10_000;
+          });
+        return clock.boot();
+      },
+    };
+    const found = await findings(three.endpoints, slow);
+    assert.equal(looks, 2);
+    assert.deepEqual(
+      found.filter(({ code }) => code === 'etcd_clock'),
+      [],
+    );
+  });
 });
 
 describe('Findings of an etcd that is too old', () => {
