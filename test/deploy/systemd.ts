@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,6 +42,8 @@ export async function startSystemd(shared: string): Promise<OwnSystemd> {
   const root = mkdtempSync(join(tmpdir(), 'systemd-root-'));
   // Not by our pid, which may be that of one who was killed and has left it.
   const group = mkdtempSync(join(cgroupMount() ?? '', 'cronfleet-test-'));
+  // It is all that users in there see of cgroups, who look below it.
+  chmodSync(group, 0o755);
   // It has to be in the group before it gets a cgroup namespace: that group is then the root of all that it sees.
   const enter = `echo $$ >'${group}/cgroup.procs' && exec unshare -f ${namespaces.join(' ')} --propagation private --kill-child sh '${ownRoot}' "$@"`;
   const outer = spawn('sh', ['-c', enter, 'sh', root, shared, node], { stdio: ['ignore', 'pipe', 'pipe'] });
