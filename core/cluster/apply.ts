@@ -39,15 +39,18 @@ interface Done {
   owed: Run[];
 }
 
-/** Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go. */
+/**
+ * Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go, `gone` jobs that go with
+ * the same transaction, where they are there.
+ */
 export async function applyJobs(
   store: JobStore,
   jobs: readonly Job[],
-  how: { by: string; dryRun: boolean; prune: string | null },
+  how: { by: string; dryRun: boolean; prune: string | null; gone?: readonly JobId[] },
 ): Promise<Applied[]> {
   const done: Done = { changes: new Map(), owed: [] };
   for (let attempt = 1; ; attempt += 1) {
-    const { plan, revision } = await planApply(store, jobs, how.prune);
+    const { plan, revision } = await planApply(store, jobs, how.prune, how.gone ?? []);
     const changes = plan.filter(({ action }) => action !== 'unchanged');
     if (how.dryRun || (await write(store, changes, revision, how.by, done))) {
       if (done.owed.length > 0) await store.owes?.(done.owed);
@@ -68,19 +71,19 @@ async function planApply(
   store: JobStore,
   jobs: readonly Job[],
   prune: string | null,
+  gone: readonly JobId[],
 ): Promise<{ plan: Planned[]; revision: Revision }> {
   const { kv, layout } = store;
   const plan: Planned[] = [];
   const named = new Set<JobId>();
-  for (const job of jobs) {
-    const id = jobId(job.group, job.name);
+  for (const id of [...jobs.map((job) => jobId(job.group, job.name)), ...gone]) {
     if (named.has(id)) throw refuse('job_twice', 'jobs', id, 'each job once');
     named.add(id);
   }
   const { revision } = await kv.range({ key: layout.jobs }, { countOnly: true });
   const found = await readMany(
     kv,
-    jobs.map((job) => ({ key: layout.job(jobId(job.group, job.name)) })),
+    [...named].map((id) => ({ key: layout.job(id) })),
   );
   jobs.forEach((job, at) => {
     const entry = found[at]?.[0];
@@ -88,6 +91,12 @@ async function planApply(
     const before = seen?.record.job ?? null;
     const action = before === null ? 'create' : same(before, job) ? 'unchanged' : 'update';
     plan.push({ id: jobId(job.group, job.name), seen, before, after: job, action });
+  });
+  gone.forEach((id, at) => {
+    const entry = found[jobs.length + at]?.[0];
+    if (entry === undefined) return;
+    const seen = decodeJob(layout, entry);
+    plan.push({ id, seen, before: seen.record.job, after: null, action: 'delete' });
   });
   if (prune === null) return { plan, revision };
   for (let from: string | null = null; ; ) {

@@ -26,6 +26,8 @@ export interface Refused {
   line: number;
   text: string;
   reason: string;
+  /** It is taken over all the same, as a variable: only what cron itself does upon it is not done. */
+  partly: boolean;
 }
 
 export interface Crontab {
@@ -61,7 +63,8 @@ export function parseCrontab(text: string, options: CrontabOptions): Crontab {
     .split('\n')
     .entries()) {
     const line = raw.replace(/\r$/, '').replace(/^[ \t]+/, '');
-    const refuse = (reason: string) => result.refused.push({ line: at + 1, text: line, reason });
+    const refuse = (reason: string, partly = false) =>
+      result.refused.push({ line: at + 1, text: line, reason, partly });
     if (line.startsWith('#')) {
       remark.push(line);
       continue;
@@ -73,6 +76,9 @@ export function parseCrontab(text: string, options: CrontabOptions): Crontab {
     if (variable !== null) {
       const reason = assign(standing, variable, options.zone);
       if (reason !== null) refuse(reason);
+      // An empty MAILTO asks for no mail, and gets it.
+      else if (variable.value !== '' && Object.hasOwn(notDone, variable.name))
+        refuse(notDone[variable.name] ?? '', true);
       continue;
     }
     const job = entryOf(line, standing, options);
@@ -90,14 +96,14 @@ export function parseCrontab(text: string, options: CrontabOptions): Crontab {
 }
 
 /** What cron itself does upon a variable, and we do not. */
-const notTakenOver: Record<string, string> = {
+const notDone: Record<string, string> = {
   MAILTO: "output is not mailed but kept as the run's log; a job's notify tells of failures",
   MAILFROM: 'nothing is mailed from here',
   RANDOM_DELAY: 'no start is delayed at random; a~b or H in a field spreads jobs',
   LOGNAME: 'cron sets it itself, to whose table it is, and so do we',
 };
 
-/** Takes a variable in; gives what of it could not be taken over, or null. */
+/** Takes a variable in; gives why it can't be, or null. */
 function assign(standing: Standing, { name, value }: Variable, own: string): string | null {
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return `${JSON.stringify(name)} is not the name of a variable`;
   if (value.includes('\0') || value.length > longestCommand)
@@ -109,8 +115,7 @@ function assign(standing: Standing, { name, value }: Variable, own: string): str
       : null;
   }
   if (name !== 'LOGNAME') standing.env = { ...standing.env, [name]: value };
-  // An empty MAILTO asks for no mail, and gets it.
-  return (value === '' ? null : notTakenOver[name]) ?? null;
+  return null;
 }
 
 /** A job, or why the line can't be one. */

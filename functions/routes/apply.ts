@@ -3,13 +3,14 @@ import { parseDocument, YAMLError } from 'yaml';
 import { applyJobs } from '#core/cluster/apply.ts';
 import { checkJob, mistakesRefusal } from '#core/cluster/check-job.ts';
 import { parseCrontab, type Refused } from '#core/crontab/parse.ts';
+import { jobId, parseJobId } from '#core/model/ids.ts';
 import { Job } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { Changes } from '../answers.ts';
 import { auditAll } from '../audit.ts';
 import { checkDepth, expectType, parseBy, parseJson, textOf } from '../body.ts';
 import { checkGroup, storeOf } from '../deps.ts';
-import { flag, name } from '../fields.ts';
+import { flag, jobText, name } from '../fields.ts';
 import { checkNotified } from '../notified.ts';
 import { route } from '../route.ts';
 import { jobFor } from '../views.ts';
@@ -21,14 +22,16 @@ const query = v.strictObject({
 });
 const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
 const types = ['application/json', ...yamlTypes, 'text/crontab'];
-const Jobs = v.strictObject({ jobs: v.array(v.unknown()) });
+/** Jobs that go, in one transaction with what comes in their place. */
+const gone = v.optional(v.array(jobText), () => []);
+const Jobs = v.strictObject({ jobs: v.array(v.unknown()), delete: gone });
 
 /** The jobs of a body, in whichever of the three forms it is, and the lines of a crontab that can't be jobs. */
 function inputsOf(
   type: string,
   text: string,
   { group, zone = 'UTC' }: { group: string | undefined; zone: string | undefined },
-): { inputs: readonly unknown[]; refused: Refused[] } {
+): { inputs: readonly unknown[]; gone: readonly string[]; refused: Omit<Refused, 'partly'>[] } {
   if (type === 'text/crontab') {
     const { jobs, refused } = parseCrontab(text, {
       kind: 'user',
@@ -37,11 +40,13 @@ function inputsOf(
     });
     return {
       inputs: jobs.map(({ job }) => job),
-      refused: refused.map(({ line, text: said, reason }) => ({ line, text: said, reason })),
+      gone: [],
+      refused: refused.map(({ partly: _, ...one }) => one),
     };
   }
   const read = type === 'application/json' ? parseJson(text) : readYaml(text);
-  return { inputs: parseBy(Jobs, read, 'body_invalid', 'body').jobs, refused: [] };
+  const { jobs, delete: gone } = parseBy(Jobs, read, 'body_invalid', 'body');
+  return { inputs: jobs, gone, refused: [] };
 }
 
 function readYaml(text: string): unknown {
@@ -90,7 +95,7 @@ function diffOf(before: Job, after: Job): { path: string; from: unknown; to: unk
   });
 }
 
-const JobList = v.strictObject({ jobs: v.array(Job) });
+const JobList = v.strictObject({ jobs: v.array(Job), delete: gone });
 
 export const applyRoute = route({
   ...{ method: 'POST', path: '/apply', role: 'editor', summary: 'Make the jobs those given' },
@@ -102,15 +107,17 @@ export const applyRoute = route({
     if (prune && group === undefined)
       throw new Refusal('query_invalid', 'prune: needs group, whose other jobs are to go');
     const type = expectType(c, types);
-    const { inputs, refused } = inputsOf(type, await textOf(c), { group, zone: deps.zone });
+    const { inputs, gone, refused } = inputsOf(type, await textOf(c), { group, zone: deps.zone });
     const jobs = checkAll(inputs, group);
-    for (const one of new Set([...jobs.map((job) => job.group), ...(group === undefined ? [] : [group])]))
-      checkGroup(caller, one);
+    const going = gone.map((text) => parseJobId(text));
+    const named = [...jobs, ...going].map((one) => one.group);
+    for (const one of new Set([...named, ...(group === undefined ? [] : [group])])) checkGroup(caller, one);
     await checkNotified(deps, jobs, (at) => `jobs.${at}.`);
     const applied = await applyJobs(storeOf(deps), jobs, {
       by: caller.name,
       dryRun,
       prune: prune ? (group ?? null) : null,
+      gone: going.map((one) => jobId(one.group, one.name)),
     });
     await auditAll(
       asked,

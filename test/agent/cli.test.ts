@@ -66,9 +66,11 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
 
   it('takes a crontab over, names what it leaves, and changes nothing the second time', async () => {
     const first = await cli(['import', '-'], { input: crontab });
-    assert.equal(first.code, 0, first.err);
-    for (const line of [1, 5, 6]) assert.match(first.out, new RegExp(`not taken over {2}-:${line}: .{10}`));
-    assert.match(first.out, /2 taken over, 0 changed, 0 unchanged, 3 lines not taken over/);
+    assert.equal(first.code, 1, first.err);
+    for (const line of [5, 6]) assert.match(first.out, new RegExp(`not taken over {2}-:${line}: .{10}`));
+    assert.match(first.out, /not quite as cron {2}-:1: output is not mailed/);
+    assert.match(first.out, /2 taken over, 0 changed, 0 unchanged, 2 lines not taken over/);
+    assert.match(first.err, /2 lines not taken over, hence exit status 1; the others were/);
     const second = await cli(['import', '-', '--json'], { input: crontab });
     assert.deepEqual(
       JSON.parse(second.out).changes.map(({ action }: { action: string }) => action),
@@ -81,6 +83,60 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const { out } = await cli(asked, { input: '30 2 * * * true a\n0,30 2 * * * true b\n' });
     assert.deepEqual(out.match(/not quite as cron.*?:\d/g), ['not quite as cron  -:2']);
     assert.match(out, /-:2: on 20\d\d-03-\d\d clocks go forward .* cron would run it 2 times/);
+  });
+
+  it('says which jobs have no line any more, and deletes those with --prune, and none of another table', async () => {
+    const file = join(dir, 'mine');
+    const group = ['--group', 'edited'];
+    const changes = (out: string): string[] =>
+      JSON.parse(out).changes.map(
+        (one: { name: string; action: string }) => `${one.name.slice(0, 3)} ${one.action}`,
+      );
+    writeFileSync(file, 'MAILTO=ann\n1 2 * * * one\n1 2 * * * two\n');
+    assert.equal(
+      (await cli(['import', ...group, file])).code,
+      0,
+      'a variable that cron acts upon is no refusal',
+    );
+    await cli(['import', ...group, '-'], { input: '1 2 * * * own\n' });
+    assert.equal(
+      (await cli(['apply', '-', ...group], { input: 'jobs: [{name: made, command: x}]' })).code,
+      0,
+    );
+
+    writeFileSync(file, 'MAILTO=ann\n1 3 * * * one\n1 2 * * * two\n');
+    const edited = await cli(['import', ...group, file]);
+    assert.equal(edited.code, 0);
+    assert.match(edited.out, /no line any more {2}edited\/one-[0-9a-f]{6}: 1 2 \* \* \* one\n/);
+    assert.match(edited.out, /1 taken over, 0 changed, 1 unchanged, 1 without a line any more, 0 lines/);
+    assert.match(edited.err, /1 job goes on .*--prune/);
+
+    writeFileSync(file, 'MAILTO=ann\n1 3 * * * one\n1 99 * * * two\n');
+    const broken = await cli(['import', ...group, '--prune', file]);
+    assert.deepEqual([broken.code, / delete/.test(broken.out)], [1, false]);
+    assert.match(broken.err, /no job was deleted: of 2 without a line/);
+
+    writeFileSync(file, 'MAILTO=ann\n1 3 * * * one\n@reboot two\n');
+    const [dry, pruned] = [
+      await cli(['import', ...group, '--prune', '--dry-run', '--json', file]),
+      await cli(['import', ...group, '--prune', '--json', file]),
+    ];
+    for (const { code, out } of [dry, pruned]) {
+      assert.equal(code, 1, 'a line that starts at boot is not taken over');
+      assert.deepEqual(changes(out).sort(), ['one delete', 'one unchanged', 'two delete']);
+    }
+    const left = JSON.parse((await cli(['ls', '--json', ...group])).out).map(
+      ({ job }: { job: { name: string } }) => job.name.slice(0, 3),
+    );
+    assert.deepEqual(left.sort(), ['mad', 'one', 'own']);
+  });
+
+  it('deletes nothing by a table that it can not know to be whole', async () => {
+    const nothing = await cli(['import', '--prune', '-'], { input: '' });
+    assert.deepEqual([nothing.code, nothing.out], [1, '']);
+    assert.match(nothing.err, /nothing was read.*would delete every job/);
+    const nameless = await cli(['import', '--prune', '--system', '-'], { input: '@daily root x\n' });
+    assert.equal(nameless.code, 2);
   });
 
   it('says of an empty table that it is one', async () => {

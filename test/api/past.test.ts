@@ -334,6 +334,23 @@ describe('applying', () => {
     assert.equal((await get('/jobs?group=tab')).items[0].job.command, '/bin/backup --all');
   });
 
+  it('takes away what it is told to, and only from groups of the token', async () => {
+    await api.ask('PUT', at('a'), { body: job });
+    const body = { jobs: [{ name: 'b', ...job }], delete: ['a', 'never-was'] };
+    const dry = await api.ask('POST', '/api/v1/apply?dryRun=true', { body });
+    const made = await api.ask('POST', '/api/v1/apply', { body });
+    for (const { json } of [dry, made])
+      assert.deepEqual(
+        json.changes.map(({ name, action }: { name: string; action: string }) => `${name} ${action}`),
+        ['b create', 'a delete'],
+      );
+    assert.equal((await api.ask('GET', at('a'))).status, 404);
+    assert.ok((await get('/audit?job=a')).items.some(({ what }: { what: string }) => what === 'job.delete'));
+    const others = { jobs: [], delete: ['h/x'] };
+    assert.equal((await api.ask('POST', '/api/v1/apply', { groups: ['g'], body: others })).status, 403);
+    assert.equal((await api.ask('POST', '/api/v1/apply', { body: { jobs: [], delete: ['/'] } })).status, 422);
+  });
+
   it('is for the groups of the token only, and prunes none that was not named', async () => {
     const body = { jobs: [{ group: 'h', name: 'a', ...job }] };
     assert.equal((await api.ask('POST', '/api/v1/apply', { groups: ['g'], body })).status, 403);

@@ -675,6 +675,29 @@ describe('applying jobs', () => {
     );
   });
 
+  it('takes away, in the transaction that makes others, those that are named, and of them no more than are there', async () => {
+    await applyJobs(store, many(3), how);
+    const names = many(3).map(({ group, name }) => `${group}/${name}`);
+    const [, second = '', third = ''] = names;
+    const changed = many(1, { command: 'other' });
+    const [before, applied] = [
+      await store.kv.range({ key: layout.jobs }, { countOnly: true }),
+      await applyJobs(store, changed, { ...how, gone: [second, third, 'g/never-was'] }),
+    ];
+    assert.deepEqual(
+      applied.map(({ id: of, action }) => `${of} ${action}`),
+      [`${names[0]} update`, `${second} delete`, `${third} delete`],
+    );
+    const after = await store.kv.range({ key: layout.jobs }, { countOnly: true });
+    assert.equal(BigInt(after.revision) - BigInt(before.revision), 1n, 'one transaction');
+    const kept = await applyJobs(store, many(1), { ...how, dryRun: true, gone: [second] });
+    assert.deepEqual(
+      kept.map(({ action }) => action),
+      ['update'],
+    );
+    await assert.rejects(applyJobs(store, many(1), { ...how, gone: [names[0] ?? ''] }), refused('job_twice'));
+  });
+
   it('settles what is due of a hundred in one transaction, by who is deleted and by who is changed', async () => {
     const all = { ...how, prune: 'g' };
     await applyJobs(store, many(100, { schedule: '* * * * *' }), all);

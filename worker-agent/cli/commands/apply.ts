@@ -16,11 +16,12 @@ export interface Change {
 /** Half of what the server takes in one body. */
 const mostBytes = 524_288;
 
-/** Applies jobs, in as many requests as their size needs; a repeat finishes what a fault cut off. */
+/** Applies jobs, in as many requests as their size needs; a repeat finishes what a fault cut off. `gone`: those that go with it, `group/name`. */
 export async function applyAll(
   api: Api,
   jobs: readonly unknown[],
   query: Record<string, string | undefined>,
+  gone: readonly string[] = [],
 ): Promise<Change[]> {
   const changes: Change[] = [];
   for (let at = 0; at < jobs.length || at === 0; ) {
@@ -30,12 +31,13 @@ export async function applyAll(
       if (part.length > 0 && bytes > mostBytes) break;
       part.push(jobs[at]);
     }
-    if (query.prune === 'true' && part.length < jobs.length)
+    if ((query.prune === 'true' || gone.length > 0) && part.length < jobs.length)
       throw new Refusal(
         'body_too_large',
         '--prune: these jobs are too many for one request; apply them without it',
       );
-    const answer = (await api.send('POST', '/apply', { jobs: part }, query)) as { changes: Change[] };
+    const body = { jobs: part, ...(gone.length === 0 ? {} : { delete: gone }) };
+    const answer = (await api.send('POST', '/apply', body, query)) as { changes: Change[] };
     changes.push(...answer.changes);
     if (jobs.length === 0) break;
   }

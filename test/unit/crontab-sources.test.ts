@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import * as v from 'valibot';
+import { inFolders, reconcile, sourceOf } from '#agent/cli/crontab-sources.ts';
+import { Job } from '#core/model/job.ts';
+
+const job = (name: string, ...tags: string[]) => v.parse(Job, { name, command: 'x', tags });
+const file = { path: '/etc/cron.d/a', kind: 'system' as const, owner: undefined, read: '' };
+const stdin = { path: '-', kind: 'user' as const, owner: undefined, read: null };
+const long = 'a'.repeat(64);
+
+describe('where the line of a job stands', () => {
+  it('is a file of a host, or the table of a user of a host, however that was read', () => {
+    assert.equal(sourceOf(file, undefined, 'h'), 'crontab:h:/etc/cron.d/a');
+    assert.equal(sourceOf(stdin, 'ann', 'h'), 'crontab:h:ann');
+    assert.equal(sourceOf({ ...file, owner: 'ann' }, 'ann', 'h'), 'crontab:h:ann');
+    assert.equal(sourceOf({ ...file, kind: 'user' }, 'ann', 'h'), 'crontab:h:/etc/cron.d/a');
+    assert.equal(sourceOf(stdin, undefined, 'h'), null);
+  });
+
+  it('is a tag that a job can have, whatever it is called, and another for each', () => {
+    const tags = [
+      sourceOf({ ...file, path: `/etc/${long}/a` }, undefined, 'h'),
+      sourceOf({ ...file, path: `/etc/${long}/b` }, undefined, 'h'),
+      sourceOf({ ...file, path: '/etc/a b\u0007' }, undefined, 'h'),
+      sourceOf(stdin, 'ann', long),
+    ];
+    assert.equal(new Set(tags).size, 4);
+    assert.equal(job('a', ...tags.map(String)).tags.length, 4);
+  });
+
+  it('is known of a folder, of tables that are gone from it, too', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'cronfleet-sources-'));
+    try {
+      const folder = join(dir, long);
+      mkdirSync(folder);
+      writeFileSync(join(dir, 'a'), '');
+      const isIn = inFolders([dir, folder, join(dir, 'a'), '-'], 'h');
+      const at = (path: string, host = 'h') => sourceOf({ ...file, path }, undefined, host) ?? '';
+      const cases: [string, boolean][] = [
+        [at(join(dir, 'gone')), true],
+        [at(join(folder, 'gone')), true],
+        [at(join(dir, 'gone'), 'g'), false],
+        [at(join(folder, 'gone'), 'g'), false],
+        [at(join(dir, 'other', 'a')), false],
+        [at('/etc/crontab'), false],
+        ['crontab:h:ann', false],
+      ];
+      for (const [tag, expected] of cases) assert.equal(isIn(tag), expected, tag);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+});
+
+describe('an import of tables', () => {
+  const isOf = (tag: string) => tag === 'crontab:h:a' || tag === 'crontab:h:b';
+  const names = (jobs: readonly { name: string }[]) => jobs.map(({ name }) => name);
+
+  it('marks each job by where it stands now, and leaves the tags that others gave it', () => {
+    const there = [job('x', 'db', 'crontab:h:b'), job('y', 'crontab:g:a'), job('z', 'crontab:h:a', 'db')];
+    const read = ['x', 'y', 'z', 'new'].map((name) => ({ job: { name }, source: 'crontab:h:a' }));
+    assert.deepEqual(
+      reconcile(there, read, isOf).jobs.map(({ tags }) => tags),
+      [['db', 'crontab:h:a'], ['crontab:g:a', 'crontab:h:a'], ['crontab:h:a', 'db'], ['crontab:h:a']],
+    );
+    const nameless = [{ job: { name: 'y' }, source: null }];
+    assert.deepEqual(reconcile(there, nameless, isOf).jobs[0]?.tags, ['crontab:g:a']);
+  });
+
+  it('knows which have no line any more, and of those none that stands in another table, or that people made', () => {
+    const there = [
+      job('gone', 'crontab:h:a'),
+      job('gone-from-both', 'crontab:h:a', 'crontab:h:b', 'db'),
+      job('elsewhere', 'crontab:g:a', 'crontab:h:a'),
+      job('others', 'crontab:g:a'),
+      job('made', 'db'),
+      job('still', 'crontab:h:a'),
+    ];
+    const found = reconcile(there, [{ job: { name: 'still' }, source: 'crontab:h:a' }], isOf);
+    assert.deepEqual(names(found.gone), ['gone', 'gone-from-both']);
+    assert.deepEqual(found.elsewhere, [job('elsewhere', 'crontab:g:a')]);
+  });
+});

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import type { Job, JobInput } from '#core/model/job.ts';
+import type { CrontabFile } from './crontab-files.ts';
+
+/**
+ * Where a job's line stands, as a tag of the job: by that a later import of the same table knows which of its jobs have no line there any
+ * more. `crontab:HOST:USER` for a user's own table, however it was read, else `crontab:HOST:FILE`; what no tag can hold by its hash.
+ */
+export type SourceTag = string;
+
+const mark = 'crontab:';
+const longestTag = 64;
+
+/** Null where nobody can tell which table it is: a system table from stdin. */
+export function sourceOf(file: CrontabFile, owner: string | undefined, host: string): SourceTag | null {
+  if (file.owner !== undefined) return tagOf(host, '', file.owner);
+  if (file.read !== null) return tagOf(host, `${dirname(resolve(file.path))}/`, basename(file.path));
+  return owner === undefined ? null : tagOf(host, '', owner);
+}
+
+/** Whether a tag is of a table that stands, or stood, in one of these folders: of a table that is gone no line is left. */
+export function inFolders(paths: readonly string[], host: string): (tag: string) => boolean {
+  const folders = paths
+    .filter((path) => path !== '-' && statSync(path).isDirectory())
+    .flatMap((path) => [`${mark}${host}:${resolve(path)}/`, `${mark}#${hash(`${host}:${resolve(path)}/`)}/`]);
+  return (tag) => folders.some((folder) => tag.startsWith(folder) && !tag.slice(folder.length).includes('/'));
+}
+
+/**
+ * What was read, beside the jobs that are there: `jobs` with the tag of where each stands now, `gone` the jobs of these tables that have no line
+ * there any more, `elsewhere` those that stand in another table, too: they only lose the tag. Tags that are not of these tables stay.
+ */
+export function reconcile(
+  there: readonly Job[],
+  read: readonly { job: JobInput; source: SourceTag | null }[],
+  isOf: (tag: SourceTag) => boolean,
+): { jobs: JobInput[]; gone: Job[]; elsewhere: Job[] } {
+  const known = new Map(there.map((job) => [job.name, job]));
+  const jobs = read.map(({ job, source }): JobInput => {
+    const tags = (known.get(job.name)?.tags ?? []).filter((tag) => tag === source || !isOf(tag));
+    return { ...job, tags: source === null || tags.includes(source) ? tags : [...tags, source] };
+  });
+  const named = new Set(read.map(({ job }) => job.name));
+  const left = there.filter(({ name, tags }) => !named.has(name) && tags.some(isOf));
+  const others = (tags: readonly string[]) => tags.filter((tag) => !isOf(tag));
+  const isElsewhere = ({ tags }: Job) => others(tags).some((tag) => tag.startsWith(mark));
+  return {
+    jobs,
+    gone: left.filter((job) => !isElsewhere(job)),
+    elsewhere: left.filter(isElsewhere).map((job) => ({ ...job, tags: others(job.tags) })),
+  };
+}
+
+function tagOf(host: string, folder: string, name: string): SourceTag {
+  const tag = `${mark}${host}:${folder}${name}`;
+  return tag.length <= longestTag && !/[^!-~]/.test(tag)
+    ? tag
+    : `${mark}#${hash(`${host}:${folder}`)}/${hash(name)}`;
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
