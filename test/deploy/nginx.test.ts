@@ -394,3 +394,52 @@ describe('nginx by itself', { timeout: 240_000 }, () => {
     assert.equal((await nginx.ask('GET', '/api/v1/jobs')).status, 200);
   });
 });
+
+describe('nginx before one master that lives and one that does not', { timeout: 240_000 }, () => {
+  /** Answers all but logs, which it never does. */
+  const alone = createServer((asked, response) => {
+    if (!asked.url?.endsWith('/log')) response.end('{}');
+  });
+  let masters: string[];
+  before(async () => {
+    await once(alone.listen(0, '127.0.0.1'), 'listening');
+    const [dead = 0] = await freePorts(1);
+    masters = [`127.0.0.1:${dead}`, `127.0.0.1:${(alone.address() as AddressInfo).port}`];
+  });
+  after(() => {
+    alone.close();
+    alone.closeAllConnections();
+  });
+
+  /** What twenty requests are answered with, after one to which there was no answer in time. */
+  async function afterSlow(name: string, changes: readonly (readonly [from: string, to: string])[]) {
+    const nginx = await startNginx(join(folder, name), masters, [
+      // Of a log alone: nothing else here is ever slow enough.
+      ['proxy_read_timeout 60s;', 'proxy_read_timeout 1s;'],
+      // Who is left alone is so until the end.
+      ['fail_timeout=1s', 'fail_timeout=1h'],
+      ...changes,
+    ]);
+    try {
+      const slow = await nginx.ask('GET', '/api/v1/runs/a/log');
+      assert.ok(slow.status === 502 || slow.status === 504, `${slow.status}`);
+      // It writes that down when the answer is through.
+      await until('both to have been asked', () =>
+        masters.every((master) => nginx.asked().join().includes(master)),
+      );
+      const answers = await Promise.all(Array.from({ length: 20 }, () => nginx.ask('GET', '/api/v1/jobs')));
+      return new Set(answers.map(({ status }) => status));
+    } finally {
+      await nginx.stop();
+    }
+  }
+
+  it('asks on where one answer was slow', async () => {
+    assert.deepEqual(await afterSlow('four', []), new Set([200]));
+  });
+
+  it('would have nobody left to ask without the servers that are asked at last: the slow answer does tell', async () => {
+    const none = masters.map((master): [string, string] => [`server ${master} max_fails=0 backup;`, '']);
+    assert.deepEqual(await afterSlow('five', none), new Set([502]));
+  });
+});

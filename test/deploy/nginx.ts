@@ -69,7 +69,8 @@ export async function startNginx(
   );
   if (made.status !== 0) throw new Error(`openssl: ${made.stderr}`);
   const certificate = readFileSync(crt, 'utf8');
-  const servers = masters.map((address) => `server ${address} max_fails=1 fail_timeout=1s;`).join('\n');
+  const first = masters.map((address) => `server ${address} max_fails=1 fail_timeout=1s;`).join('\n');
+  const last = masters.map((address) => `server ${address} max_fails=0 backup;`).join('\n');
   const conf = configuration([
     ['listen 80;', `listen 127.0.0.1:${httpPort};`],
     ['listen [::]:80;', ''],
@@ -78,8 +79,10 @@ export async function startNginx(
     ['/etc/nginx/tls/cronfleet.crt', crt],
     ['/etc/nginx/tls/cronfleet.key', key],
     ['/opt/cronfleet-server/current/dist/site', join(projectFolder, 'dist/site')],
-    ['server 10.0.0.11:8787 max_fails=1 fail_timeout=10s;', servers],
+    ['server 10.0.0.11:8787 max_fails=1 fail_timeout=10s;', first],
     ['server 10.0.0.12:8787 max_fails=1 fail_timeout=10s;', ''],
+    ['server 10.0.0.11:8787 max_fails=0 backup;', last],
+    ['server 10.0.0.12:8787 max_fails=0 backup;', ''],
     ...changes,
   ]);
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
