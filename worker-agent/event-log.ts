@@ -1,5 +1,8 @@
 import type { Logger } from 'pino';
+import { Refusal } from '#core/model/refusal.ts';
 import type { Event } from '#core/ports/events.ts';
+import { HistoryError } from '#core/ports/history.ts';
+import { KvError } from '#core/ports/kv.ts';
 
 /** How loud each kind of event is; what is not named here is debug. */
 const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
@@ -32,6 +35,8 @@ const levels: Partial<Record<Event['type'], 'info' | 'warn' | 'error'>> = {
   'settings.changed': 'info',
   'settings.stale': 'error',
   'store.finding': 'warn',
+  'store.away': 'warn',
+  'store.back': 'info',
   'provider.finding': 'warn',
   'server.fault': 'error',
   'http.fault': 'error',
@@ -47,8 +52,15 @@ export function logEvent(logger: Logger, event: Event): void {
   else if (event.type === 'run.ended') {
     const { state, reason, exitCode, worker, startedAt, endedAt } = event.record;
     logger[level]({ run: event.run, state, reason, exitCode, worker, startedAt, endedAt }, type);
-  } else if ('error' in fields) logger[level]({ ...fields, error: undefined, err: fields.error }, type);
+  } else if ('error' in fields) logger[level]({ ...fields, error: undefined, ...said(fields.error) }, type);
   else logger[level](fields, type);
+}
+
+/** What a store says, or we refuse, is all in its words: where in the code it was said helps nobody. */
+function said(error: unknown): object {
+  if (error instanceof HistoryError || error instanceof KvError || error instanceof Refusal)
+    return { code: error.code, message: error.message };
+  return { err: error };
 }
 
 /** What tells how far a job has been decided may not simply go: everything since its floor would be due again. */

@@ -77,6 +77,9 @@ export type Event =
     }
   /** What keeps people from signing in by the provider, as found at a start, or when it was asked and did not answer. */
   | { type: 'provider.finding'; severity: 'error' | 'warning'; message: string }
+  /** A store does not answer a server, whoever of it asks, and answers all of them again. */
+  | { type: 'store.away'; store: 'kv' | 'history'; message: string }
+  | { type: 'store.back'; store: 'kv' | 'history' }
   | { type: 'store.rebuilt'; store: 'kv' | 'history'; why: 'idle' | 'changed' | 'cut' }
   | {
       type: 'http.request';

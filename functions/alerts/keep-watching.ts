@@ -2,6 +2,7 @@ import { payAudits } from '#core/cluster/audits.ts';
 import { listChannels, type NamedChannel } from '#core/cluster/channels.ts';
 import type { LookOut } from '#core/cluster/look-out.ts';
 import { type Clock, sleep } from '#core/ports/clock.ts';
+import { HistoryError } from '#core/ports/history.ts';
 import { KvError } from '#core/ports/kv.ts';
 import type { AppDeps } from '../deps.ts';
 import { type Heed, watch } from '../watch.ts';
@@ -36,42 +37,62 @@ export async function keepWatching(deps: WatchDeps, stop: AbortSignal): Promise<
   /** As they were last read: of a store of jobs that is away somebody has to be told all the same. */
   let channels: readonly NamedChannel[] = [];
   const away = storeWatch(deps, () => channels);
+  const every = turns(deps, stop);
   await Promise.all([
-    every(deps, lookMs, 'watchdog.look', stop, async () => void (await watch(deps, [raiseAlerts(deps)]))),
-    every(deps, deliverMs, 'watchdog.recover', stop, async () => {
+    every(lookMs, 'watchdog.look', async () => void (await watch(deps, [raiseAlerts(deps)]))),
+    every(deliverMs, 'watchdog.recover', async () => {
       after = await takeBack(deps, after);
     }),
-    every(deps, deliverMs, 'watchdog.deliver', stop, async () => {
+    every(deliverMs, 'watchdog.deliver', async () => {
       channels = await listChannels(deps.kv, deps.layout).catch((error: unknown) => {
         if (!(error instanceof KvError)) throw error;
         return channels;
       });
       await deliverAlerts(deps, channels);
     }),
-    every(deps, deliverMs, 'watchdog.audits', stop, async () => await payAudits(deps)),
-    every(deps, storesMs, 'watchdog.stores', stop, away.look, 0),
+    every(deliverMs, 'watchdog.audits', async () => await payAudits(deps)),
+    every(storesMs, 'watchdog.stores', away.look, 0),
   ]);
 }
 
-async function every(
-  { clock, events }: Pick<WatchDeps, 'events'> & { clock: Clock },
-  ms: number,
-  where: string,
-  stop: AbortSignal,
-  work: () => Promise<void>,
-  firstMs = ms,
-): Promise<void> {
-  let failing = false;
-  for (let wait = firstMs; ; wait = ms) {
-    await sleep(clock, wait, stop);
-    if (stop.aborted) return;
-    try {
-      await work();
-      failing = false;
-    } catch (error) {
-      // A store that is away; the next turn finds the same. Told once, for it may be away for an hour.
-      if (!failing && !stop.aborted) events.emit({ type: 'server.fault', where, error });
-      failing = true;
-    }
+/** Work that is done every so often, each by itself. What fails is told once, and of a store that is away once for all of them. */
+function turns({ clock, events }: Pick<WatchDeps, 'events'> & { clock: Clock }, stop: AbortSignal) {
+  const lacking = { kv: new Set<string>(), history: new Set<string>() };
+
+  function lacks(store: keyof typeof lacking, where: string, message: string): void {
+    if (lacking[store].size === 0) events.emit({ type: 'store.away', store, message });
+    lacking[store].add(where);
   }
+
+  function hasAll(where: string): void {
+    for (const store of ['kv', 'history'] as const)
+      if (lacking[store].delete(where) && lacking[store].size === 0)
+        events.emit({ type: 'store.back', store });
+  }
+
+  return async (ms: number, where: string, work: () => Promise<void>, firstMs = ms): Promise<void> => {
+    let failing = false;
+    for (let wait = firstMs; ; wait = ms) {
+      await sleep(clock, wait, stop);
+      if (stop.aborted) return;
+      try {
+        await work();
+        failing = false;
+        hasAll(where);
+      } catch (error) {
+        if (stop.aborted) continue;
+        const store = awayIn(error);
+        // The next turn finds the same: told once, for it may be so for an hour.
+        if (store !== null) lacks(store, where, (error as Error).message);
+        else if (!failing) events.emit({ type: 'server.fault', where, error });
+        failing = store === null;
+      }
+    }
+  };
+}
+
+/** The store that does not answer, where an error says no more than that. */
+function awayIn(error: unknown): 'kv' | 'history' | null {
+  if (error instanceof HistoryError && error.code === 'unavailable') return 'history';
+  return error instanceof KvError && error.code === 'unavailable' ? 'kv' : null;
 }

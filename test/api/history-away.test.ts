@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { HistoryError } from '#core/ports/history.ts';
+import { keepWatching } from '#functions/alerts/keep-watching.ts';
 import { VirtualClock } from '#test/sim/virtual-clock.ts';
 import { commandLine } from './command-line.ts';
 import { type Api, makeApp } from './make-app.ts';
@@ -123,6 +124,27 @@ describe('while the history is away', () => {
     assert.equal(done.json.errno, 0);
     store.set(null);
     assert.equal((await api.ask('GET', `/api/v1/runs/${lives}`)).json.kill.by, 'admin');
+  });
+
+  it('the watchdog says so once, whichever of its turns asks, and once that it answers again', async () => {
+    const from = api.told.length;
+    const said = () =>
+      api.told.slice(from).filter(({ type }) => type === 'server.fault' || /^store\.(away|back)$/.test(type));
+    const stop = new AbortController();
+    const { kv, layout, ids, events } = api;
+    store.set(refused);
+    const watching = keepWatching(
+      { kv, layout, history: store.history, clock, ids, events, fetch: () => assert.fail() },
+      stop.signal,
+    );
+    await clock.advance(61_000);
+    const away = { type: 'store.away', store: 'history', message: 'connection refused' };
+    assert.deepEqual(said(), [away]);
+    store.set(null);
+    await clock.advance(61_000);
+    assert.deepEqual(said(), [away, { type: 'store.back', store: 'history' }]);
+    stop.abort();
+    await clock.until(watching);
   });
 
   it('and says nothing, a list of many pages waits for it once', async () => {

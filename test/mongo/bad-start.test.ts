@@ -111,6 +111,20 @@ describe('One machine on a history that does not take what it writes', { skip },
     await down();
   });
 
+  it('says in one line at its start that none answers, where and what to look at', async () => {
+    await up('mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=300');
+    await says(/store\.away/);
+    await says(/"code":"history_unreachable"/);
+    const lines = said.split('\n').filter((line) => /"level":50/.test(line));
+    assert.equal(lines.length, 1, said);
+    assert.match(
+      lines[0] ?? '',
+      /"message":"history mongodb:\/\/127\.0\.0\.1:1\/x: .*Is the address right, is the server up/,
+    );
+    assert.doesNotMatch(said, /"stack"/);
+    await down();
+  });
+
   it('is told of by doctor, with what to do', async () => {
     const found = async (history: string) => {
       const child = spawn(process.execPath, [main, 'doctor', '--data', data, '--history', history], {

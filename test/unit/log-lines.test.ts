@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pino } from 'pino';
+import { logEvent } from '#agent/event-log.ts';
 import { logLine } from '#agent/log-lines.ts';
+import { HistoryError } from '#core/ports/history.ts';
 
 describe("a log's line for a terminal", () => {
   const said: string[] = [];
@@ -25,6 +27,17 @@ describe("a log's line for a terminal", () => {
     assert.equal(said.pop(), '06:33:20 WARN  run.refused code=x\n');
     logger.error({ err: new Error('gone') }, 'http.fault');
     assert.match(said.pop() ?? '', /^06:33:20 ERROR http\.fault\nError: gone\n {4}at .*log-lines\.test/);
+  });
+
+  it('has in one line what a store says', () => {
+    const error = new HistoryError('unavailable', 'history mongodb://h/x: cannot begin', {
+      cause: new Error('refused'),
+    });
+    logEvent(logger, { type: 'ledger.away', error, retryInMs: 100 });
+    assert.equal(
+      said.pop(),
+      '06:33:20 WARN  ledger.away retryInMs=100 code=unavailable message="history mongodb://h/x: cannot begin"\n',
+    );
   });
 
   it('does not let what strangers wrote reach the terminal', () => {

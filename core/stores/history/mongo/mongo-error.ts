@@ -5,6 +5,7 @@ import {
   MongoNetworkError,
   MongoServerError,
   MongoServerSelectionError,
+  MongoTopologyClosedError,
 } from 'mongodb';
 import { HistoryError } from '#core/ports/history.ts';
 
@@ -28,12 +29,20 @@ export function mongoError(place: string, what: string, error: unknown): unknown
   if (error instanceof BSON.BSONError)
     return new HistoryError('unfit', `history ${place}: cannot ${what}: ${error.message}`, { cause: error });
   if (!(error instanceof MongoError)) return error;
-  const said = error instanceof MongoServerSelectionError ? selectionText(error) : error.message;
+  const said = saidBy(error);
   const refusal = refusalOf(error);
   const why = refusal === undefined ? said : `${refusal} (${said})`;
   const text = `history ${place}: cannot ${what}: ${why}`;
   const code = refusal === undefined ? 'unavailable' : isUnfit(error) ? 'unfit' : 'refused';
   return new HistoryError(code, text, { cause: error });
+}
+
+function saidBy(error: MongoError): string {
+  if (error instanceof MongoServerSelectionError) return selectionText(error);
+  // Its own words are "Topology is closed": it waited beside a call that was told that none is there.
+  if (error instanceof MongoTopologyClosedError)
+    return 'no server that can be used is there; is the address right, is the server up, does a firewall stand between?';
+  return error.message;
 }
 
 /** Whether all that was not taken is at fault itself. */
