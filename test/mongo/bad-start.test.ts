@@ -115,7 +115,7 @@ describe('One machine on a history that does not take what it writes', { skip },
     await up('mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=300');
     await says(/store\.away/);
     await says(/"code":"history_unreachable"/);
-    const lines = said.split('\n').filter((line) => /"level":50/.test(line));
+    const lines = said.split('\n').filter((line) => /"level":50.*mongodb:/.test(line));
     assert.equal(lines.length, 1, said);
     assert.match(
       lines[0] ?? '',
