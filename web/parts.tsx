@@ -132,8 +132,8 @@ export function usePages<T>(call: Client['call'], path: string, refetchInterval:
     queryFn: () =>
       call<Page<T>>('GET', cursor === undefined ? path : `${path}&cursor=${encodeURIComponent(cursor)}`),
     refetchInterval,
-    // What was there stays until what comes is there.
-    placeholderData: (before: Page<T> | undefined) => before,
+    // What was there stays until what comes is there; that there was nothing would pass for the answer.
+    placeholderData: (before: Page<T> | undefined) => (before?.items.length === 0 ? undefined : before),
   });
   const next = query.data?.next ?? null;
   const turn = (label: string, to: string[], disabled = false) => (

@@ -92,8 +92,12 @@ describe('the site, where an answer comes late', leftOut, () => {
     const list = (url: URL) => url.pathname === '/api/v1/jobs';
     await page.route(list, async (route) => {
       const second = new URL(route.request().url()).searchParams.has('cursor');
-      if (second) await held.promise;
-      await route.fulfill({ json: second ? { items: [], next: null } : { items: [], next: 'second' } });
+      if (!second) {
+        const { items } = await (await route.fetch()).json();
+        return await route.fulfill({ json: { items, next: 'second' } });
+      }
+      await held.promise;
+      await route.fulfill({ json: { items: [], next: null } });
     });
     await page.goto(`${up.base}/`);
     const more = page.getByRole('button', { name: 'More' });
@@ -104,7 +108,20 @@ describe('the site, where an answer comes late', leftOut, () => {
     await more.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Back' }).click();
     await more.waitFor();
-    await page.unroute(list);
+    await page.unrouteAll({ behavior: 'wait' });
+  });
+
+  it('does not say of a search that it has found nothing before it has looked', async () => {
+    await page.goto(`${up.base}/`);
+    await page.getByLabel('Search jobs').fill('nothing');
+    await page.getByText('No job matches').waitFor();
+    const found = await late('/jobs?*q=slow');
+    await page.getByLabel('Search jobs').fill('slow');
+    await found.asked;
+    await page.getByText('Loading').waitFor();
+    assert.equal(await page.getByText('No job matches').count(), 0);
+    await found.come();
+    await page.getByRole('link', { name: 'slow' }).waitFor();
   });
 
   it('has had nothing to complain about', () => {
