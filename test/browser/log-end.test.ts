@@ -32,15 +32,15 @@ describe('the end of a log, in a real browser that tells late of scrolls', leftO
   let up: Up;
   let page: Page;
   let run = '';
-  const grow = () => writeFile(join(up.dir, 'go'), 'go\n');
+  /** A pipe for each part: of one for all, whoever reads next may still meet the writer before, and take its leaving for a word. */
+  const gate = (part: number) => join(up.dir, `go-${part}`);
+  const grow = (part: number) => writeFile(gate(part), 'go\n');
   const shows = (text: string) => page.getByRole('log').getByText(text).waitFor();
   before(async () => {
     up = await startUp();
     page = up.page;
-    execFileSync('mkfifo', [join(up.dir, 'go')]);
-    const parts = [1, 2, 3].map(
-      (part) => `read -r go < ${join(up.dir, 'go')}; seq -f "${part}: %.0f." 1 5000`,
-    );
+    execFileSync('mkfifo', [1, 2, 3].map(gate));
+    const parts = [1, 2, 3].map((part) => `read -r go < ${gate(part)}; seq -f "${part}: %.0f." 1 5000`);
     await up.ask('PUT', '/jobs/default/grows', { command: ['echo begun', ...parts].join('; ') });
     ({ run } = (await up.ask('POST', '/jobs/default/grows/run', {})) as { run: string });
     await page.goto(`${up.base}/runs/${encodeURIComponent(run)}`);
@@ -50,7 +50,7 @@ describe('the end of a log, in a real browser that tells late of scrolls', leftO
   after(() => up?.close());
 
   it('takes along who is there', async () => {
-    await grow();
+    await grow(1);
     await shows('1: 5000.');
     await until(
       'its end to be seen',
@@ -61,14 +61,14 @@ describe('the end of a log, in a real browser that tells late of scrolls', leftO
 
   it('leaves alone who has scrolled up', async () => {
     const before = await page.evaluate<number>(scrollTo('pre.scrollTop - 2_000'));
-    await grow();
+    await grow(2);
     await shows('2: 5000.');
     assert.equal(await page.evaluate(scrollTo('pre.scrollTop')), before);
   });
 
   it('takes along again who has come back to it', async () => {
     await page.evaluate(scrollTo('pre.scrollHeight'));
-    await grow();
+    await grow(3);
     await shows('3: 5000.');
     await until(
       'its end to be seen',
