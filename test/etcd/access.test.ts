@@ -10,18 +10,17 @@ import { deleteJob, getJob, saveJob } from '#core/cluster/jobs.ts';
 import { layout as layoutOf } from '#core/cluster/keys.ts';
 import type { JobInput } from '#core/model/job.ts';
 import type { Kv } from '#core/ports/kv.ts';
-import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { kvFindings, openKv } from '#core/stores/open.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { absent, nest, put } from '#test/contract/kv-suite.ts';
 import { run, script } from './scripts.ts';
-import { clusterForFile, describeEach } from './servers.ts';
+import { clusterForFile, describeEach, patientClock, untroubledClock } from './servers.ts';
 import { viewOf } from './view.ts';
 
 /** Closed at the latest when the test ends that asks for it. */
 const open = async (url: string) => {
-  const kv = await openKv(url, systemClock(), systemIds());
+  const kv = await openKv(url, patientClock(), systemIds());
   after(() => kv.close());
   return kv;
 };
@@ -126,12 +125,20 @@ await describeEach('Users of', (programs) => {
       const worker = await open(urlOf('cronfleet-worker', 'worker-secret'));
       await checkRights(api, worker, programs.version);
       await checkSettles(api, worker);
-      const found = await kvFindings(urlOf('cronfleet-worker', 'worker-secret'), systemClock(), systemIds());
+      const found = await kvFindings(
+        urlOf('cronfleet-worker', 'worker-secret'),
+        untroubledClock(),
+        systemIds(),
+      );
       assert.deepEqual(
         found.filter(({ code }) => code !== 'etcd_roles'),
         [],
       );
-      const [refused] = await kvFindings(urlOf('cronfleet-api', 'worker-secret'), systemClock(), systemIds());
+      const [refused] = await kvFindings(
+        urlOf('cronfleet-api', 'worker-secret'),
+        patientClock(),
+        systemIds(),
+      );
       assert.equal(refused?.code, 'store_credential_refused');
       await Promise.all([api.close(), worker.close()]);
     });

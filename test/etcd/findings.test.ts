@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Clock } from '#core/ports/clock.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { systemIds } from '#core/ports/system-ids.ts';
 import { kvFindings } from '#core/stores/open.ts';
 import { put } from '#test/contract/kv-suite.ts';
 import { until } from '#test/until.ts';
 import { fakeEtcd } from './fake-etcd.ts';
-import { clusterForFile, connect, describeEach } from './servers.ts';
+import { clusterForFile, connect, describeEach, untroubledClock } from './servers.ts';
 
-/** For which each answer comes at once, however busy the machine is. */
-const untroubled = (): Clock => ({ ...systemClock(), boot: () => 0 });
-const findings = (endpoints: string, clock = untroubled()) =>
+const findings = (endpoints: string, clock = untroubledClock()) =>
   kvFindings(`etcd://${endpoints}`, clock, systemIds());
 
 async function codes(endpoints: string): Promise<string[]> {
@@ -101,7 +98,7 @@ await describeEach('Findings of', async (programs) => {
   });
 
   it('tell two clocks that are apart', async () => {
-    const clock = untroubled();
+    const clock = untroubledClock();
     const ahead = { ...clock, now: () => clock.now() + 10_000 };
     const found = (await findings(three.endpoints, ahead)).filter(({ code }) => code === 'etcd_clock');
     assert.equal(found.length, 3);
@@ -109,7 +106,7 @@ await describeEach('Findings of', async (programs) => {
   });
 
   it('take no slow answer for a clock that is apart', async () => {
-    const clock = untroubled();
+    const clock = untroubledClock();
     let aheadMs = 0;
     let looks = 0;
     const slow = {

@@ -1,5 +1,6 @@
 import { after, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '#core/ports/clock.ts';
 import { prefixRange } from '#core/ports/kv.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { EtcdKv } from '#core/stores/kv/etcd/etcd-kv.ts';
@@ -53,14 +54,22 @@ export function connect(
   endpoints: string,
   options: Partial<EtcdOptions> = {},
   chance: () => number = Math.random,
+  clock: Clock = systemClock(),
 ): EtcdKv {
-  const kv = new EtcdKv(
-    { ...readEtcdUrl(`etcd://${endpoints}`), ...options },
-    { clock: systemClock(), chance },
-  );
+  const kv = new EtcdKv({ ...readEtcdUrl(`etcd://${endpoints}`), ...options }, { clock, chance });
   // One that a failed test leaves open would keep the file from its end.
   after(() => kv.close());
   return kv;
+}
+
+/** For who tries no deadline: each call has a minute more than its own two seconds, which a busy machine may take. */
+export function patientClock(): Clock {
+  return { ...systemClock(), now: () => Date.now() + 60_000 };
+}
+
+/** For which each answer comes at once, however busy the machine is. */
+export function untroubledClock(): Clock {
+  return { ...systemClock(), boot: () => 0 };
 }
 
 /** A line to a server that a test may cut, which ends with that test. */
@@ -72,7 +81,7 @@ export async function lineTo(target: string): Promise<Line> {
 
 /** What `kvSuite` wants, on a server that nobody else writes to: an empty prefix, and revisions from 1. */
 export async function madeOn(endpoints: string): Promise<MadeKv> {
-  const kv = connect(endpoints);
+  const kv = connect(endpoints, {}, Math.random, patientClock());
   const prefix = '/cronfleet-test/';
   const { revision } = await kv.txn({ compare: [], then: [{ type: 'delete', ...prefixRange(prefix) }] });
   const clock = systemClock();
