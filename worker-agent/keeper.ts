@@ -4,9 +4,10 @@ import { oneLane } from '#core/cluster/keys.ts';
 import { type Running, readCursor, readOwed, readRunning } from '#core/cluster/read-key.ts';
 import type { RunningValue } from '#core/cluster/records.ts';
 import { nextAttempt } from '#core/decide/outcome.ts';
-import { fits, hashOf } from '#core/decide/placement.ts';
+import { fits, hashOf, poolKey } from '#core/decide/placement.ts';
 import { durationMs } from '#core/model/duration.ts';
 import { type JobId, parseRunId, type RunId, runId } from '#core/model/ids.ts';
+import type { Job } from '#core/model/job.ts';
 import { blankRun, type Run } from '#core/model/run.ts';
 import { sleep } from '#core/ports/clock.ts';
 import { type Entry, KvError, prefixRange, type Revision } from '#core/ports/kv.ts';
@@ -24,7 +25,7 @@ const settledMs = 5_000;
 /** A running key, read. */
 export type HeldRun = Running & { entry: Entry };
 
-/** Looks after what dead workers, ended jobs and an absent History have left in the store. Only keepers read all of running/. */
+/** Looks after what dead workers, ended jobs and an absent History have left in the store. Only keepers and their deputies read all of running/. */
 export function createKeeper(
   deps: AgentDeps & {
     mirror: Mirror;
@@ -279,14 +280,54 @@ export function createKeeper(
     return next;
   }
 
+  /** Who works, in the order in which they keep the books. */
+  function working(): string[] {
+    return ranked('keeper').filter(works);
+  }
+
+  /** Whether I am the first of them who may run this job. */
+  function isFirstFor(spec: Job, order: readonly string[]): boolean {
+    const first = order.find((id) => {
+      const record = mirror.workers.get(id)?.record;
+      return record !== undefined && fits(spec, record);
+    });
+    return first === settings.id;
+  }
+
+  /**
+   * Whether there is a job that the keeper may not run, and I am the first who may: what waits of it with somebody who can't run it is nobody's
+   * else, for where runs may overlap, or none is due, its home does not look at the lane either.
+   */
+  function isDeputy(order: readonly string[]): boolean {
+    const keeper = mirror.workers.get(order[0] ?? '')?.record;
+    if (keeper === undefined) return false;
+    const known = new Set<string>();
+    for (const { record } of mirror.jobs.values()) {
+      const spec = record.job;
+      if (!fits(spec, settings) || fits(spec, keeper)) continue;
+      const key = poolKey(spec);
+      if (known.has(key)) continue;
+      known.add(key);
+      if (isFirstFor(spec, order)) return true;
+    }
+    return false;
+  }
+
+  /** What a deputy looks after: attempts that wait, of jobs that are left to it. */
+  function isLeftToMe({ job, lane, value }: HeldRun, order: readonly string[]): boolean {
+    const spec = mirror.jobs.get(job)?.record.job;
+    return value.state === 'waiting' && spec !== undefined && mayTake(job, lane) && isFirstFor(spec, order);
+  }
+
   /** Keys of incarnations that are over, since when (boot time) sweeps have seen them so: who is back has had the time to adopt them. */
   let stale = new Map<string, { mod: Revision; since: number }>();
 
-  async function sweep(stop: AbortSignal): Promise<void> {
+  async function sweep(stop: AbortSignal, isMine: (one: HeldRun) => boolean): Promise<boolean> {
     const now = clock.now();
     const seen: typeof stale = new Map();
     for await (const one of held()) {
-      if (stop.aborted || presence.incarnation() === null) return;
+      if (stop.aborted || presence.incarnation() === null) return false;
+      if (!isMine(one)) continue;
       const { key, mod } = one.entry;
       const mine = one.value.worker === settings.id;
       if (mine && now - one.value.at > settledMs) deps.found(one.entry);
@@ -301,10 +342,21 @@ export function createKeeper(
       } else if (!mine) await inherit(one);
     }
     stale = seen;
+    return true;
+  }
+
+  async function keepBooks(stop: AbortSignal): Promise<void> {
+    const now = clock.now();
+    if (!(await sweep(stop, () => true))) return;
     await handOn(({ at }) => now - at > times.keeperEvery);
     await forgetOrders(now);
     await forgetKills(now);
     await forgetCursors(now);
+  }
+
+  async function deputize(stop: AbortSignal): Promise<void> {
+    const order = working();
+    if (isDeputy(order)) await sweep(stop, (one) => isLeftToMe(one, order));
   }
 
   /** Gives records that the store owes to History, of those that `which` names, to the spool once more. */
@@ -365,7 +417,9 @@ export function createKeeper(
       await patiently(() => handOn(({ by, at }) => by === settings.id && at < began));
       while (!stop.aborted) {
         await sleep(clock, times.keeperEvery, stop);
-        if (!stop.aborted && place('keeper') === 0) await patiently(() => sweep(stop));
+        if (stop.aborted) return;
+        if (place('keeper') === 0) await patiently(() => keepBooks(stop));
+        else await patiently(() => deputize(stop));
       }
     },
   };

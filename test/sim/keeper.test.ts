@@ -59,6 +59,26 @@ describe('an attempt that a keeper has taken from a dead worker starts, though t
 });
 
 describe('an attempt that waits goes on elsewhere', () => {
+  for (const at of [0, 1, 2])
+    for (const to of [0, 1, 2].filter((other) => other !== at))
+      it(`when its job is aimed from w${at} to w${to}, whoever keeps the books`, async () => {
+        const rig = new Rig();
+        const retry = { attempts: 1, backoff: '20s' } as const;
+        const job = { schedule: null, command: 'sim 100-100 1', retry, overlap: 'allow' } as const;
+        await rig.save({ ...job, target: { workers: [`w${at}`] } });
+        for (const host of [rig.host(), rig.host(), rig.host()]) rig.agent(host);
+        await rig.until(3);
+        const saved = await getJob(rig.api(), 'default/j');
+        assert.ok(saved !== null);
+        await orderRun(rig.api(), saved, { id: 'o1', env: {}, worker: null, by: 'test' });
+        await rig.until(10);
+        await rig.save({ ...job, target: { workers: [`w${to}`] } });
+        await rig.until(140);
+        const hosts = rig.stamps.filter(({ run }) => run === 'default~j~o1~2').map(({ host }) => host);
+        assert.deepEqual([hosts, rig.crashes], [[`w${to}`], []]);
+        await rig.end();
+      });
+
   // One of the three keeps the books of all.
   for (const at of [0, 1, 2])
     for (const how of ['stopped', 'drained'] as const)
