@@ -39,19 +39,28 @@ interface Done {
   owed: Run[];
 }
 
+/** The revision at which a job was seen by whoever asks for its change; null: it was not there. */
+export type SeenAt = ReadonlyMap<JobId, Revision | null>;
+
 /**
  * Makes the store's jobs those given, checked before the first write. `prune` names the group whose other jobs go, `gone` jobs that go with
- * the same transaction, where they are there.
+ * the same transaction, where they are there. Refusal `revision_conflict` where one that would change is not as it was `seen`.
  */
 export async function applyJobs(
   store: JobStore,
   jobs: readonly Job[],
-  how: { by: string; dryRun: boolean; prune: string | null; gone?: readonly JobId[] },
+  how: { by: string; dryRun: boolean; prune: string | null; gone?: readonly JobId[]; seen?: SeenAt },
 ): Promise<Applied[]> {
   const done: Done = { changes: new Map(), owed: [] };
   for (let attempt = 1; ; attempt += 1) {
     const { plan, revision } = await planApply(store, jobs, how.prune, how.gone ?? []);
     const changes = plan.filter(({ action }) => action !== 'unchanged');
+    // What an earlier round wrote is not as it was seen, by us.
+    if (how.seen)
+      checkSeen(
+        changes.filter(({ id }) => !done.changes.has(id)),
+        how.seen,
+      );
     if (how.dryRun || (await write(store, changes, revision, how.by, done))) {
       if (done.owed.length > 0) await store.owes?.(done.owed);
       const last = plan.map(({ seen: _, ...one }) => done.changes.get(one.id) ?? one);
@@ -63,6 +72,14 @@ export async function applyJobs(
       throw new Refusal('conflict', 'jobs are being changed by others at the moment; try again', {
         retryAfter: 1,
       });
+  }
+}
+
+function checkSeen(changes: readonly Planned[], asked: SeenAt): void {
+  for (const { id, seen } of changes) {
+    const [value, present] = [asked.get(id), seen?.record.revision ?? null];
+    if (value === undefined || value === present) continue;
+    throw refuse('revision_conflict', `seen.${id}`, value, `its present revision, ${present}`);
   }
 }
 

@@ -24,14 +24,23 @@ const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/
 const types = ['application/json', ...yamlTypes, 'text/crontab'];
 /** Jobs that go, in one transaction with what comes in their place. */
 const gone = v.optional(v.array(jobText), () => []);
-const Jobs = v.strictObject({ jobs: v.array(v.unknown()), delete: gone });
+/** By GROUP/NAME the revision at which a job was seen, null: not there. One that would change and is not so any more refuses all. */
+const seen = v.optional(v.record(jobText, v.nullable(v.string())), () => ({}));
+const Jobs = v.strictObject({ jobs: v.array(v.unknown()), delete: gone, seen });
+
+interface Inputs {
+  inputs: readonly unknown[];
+  gone: readonly string[];
+  seen: Readonly<Record<string, string | null>>;
+  refused: Omit<Refused, 'partly'>[];
+}
 
 /** The jobs of a body, in whichever of the three forms it is, and the lines of a crontab that can't be jobs. */
 function inputsOf(
   type: string,
   text: string,
   { group, zone = 'UTC' }: { group: string | undefined; zone: string | undefined },
-): { inputs: readonly unknown[]; gone: readonly string[]; refused: Omit<Refused, 'partly'>[] } {
+): Inputs {
   if (type === 'text/crontab') {
     const { jobs, refused } = parseCrontab(text, {
       kind: 'user',
@@ -41,12 +50,13 @@ function inputsOf(
     return {
       inputs: jobs.map(({ job }) => job),
       gone: [],
+      seen: {},
       refused: refused.map(({ partly: _, ...one }) => one),
     };
   }
   const read = type === 'application/json' ? parseJson(text) : readYaml(text);
-  const { jobs, delete: gone } = parseBy(Jobs, read, 'body_invalid', 'body');
-  return { inputs: jobs, gone, refused: [] };
+  const { jobs, delete: gone, seen } = parseBy(Jobs, read, 'body_invalid', 'body');
+  return { inputs: jobs, gone, seen, refused: [] };
 }
 
 function readYaml(text: string): unknown {
@@ -95,21 +105,22 @@ function diffOf(before: Job, after: Job): { path: string; from: unknown; to: unk
   });
 }
 
-const JobList = v.strictObject({ jobs: v.array(Job), delete: gone });
+const JobList = v.strictObject({ jobs: v.array(Job), delete: gone, seen });
 
 export const applyRoute = route({
   ...{ method: 'POST', path: '/apply', role: 'editor', summary: 'Make the jobs those given' },
   raw: Object.fromEntries(types.map((type) => [type, type === 'text/crontab' ? v.string() : JobList])),
-  ...{ query, answer: Changes, refuses: [409] },
+  ...{ query, answer: Changes, refuses: [409, 412] },
   async handle(asked) {
     const { c, deps, caller } = asked;
     const { dryRun, prune, group } = asked.query;
     if (prune && group === undefined)
       throw new Refusal('query_invalid', 'prune: needs group, whose other jobs are to go');
     const type = expectType(c, types);
-    const { inputs, gone, refused } = inputsOf(type, await textOf(c), { group, zone: deps.zone });
+    const { inputs, gone, seen, refused } = inputsOf(type, await textOf(c), { group, zone: deps.zone });
     const jobs = checkAll(inputs, group);
-    const going = gone.map((text) => parseJobId(text));
+    const going = gone.map((text) => parseJobId(text, group));
+    const idOf = (one: { group: string; name: string }) => jobId(one.group, one.name);
     const named = [...jobs, ...going].map((one) => one.group);
     for (const one of new Set([...named, ...(group === undefined ? [] : [group])])) checkGroup(caller, one);
     await checkNotified(deps, jobs, (at) => `jobs.${at}.`);
@@ -117,7 +128,8 @@ export const applyRoute = route({
       by: caller.name,
       dryRun,
       prune: prune ? (group ?? null) : null,
-      gone: going.map((one) => jobId(one.group, one.name)),
+      gone: going.map(idOf),
+      seen: new Map(Object.entries(seen).map(([text, at]) => [idOf(parseJobId(text, group)), at])),
     });
     await auditAll(
       asked,

@@ -351,6 +351,19 @@ describe('applying', () => {
     assert.equal((await api.ask('POST', '/api/v1/apply', { body: { jobs: [], delete: ['/'] } })).status, 422);
   });
 
+  it('takes what a name without a group says for one of the group that is named, of those that go and were seen as of those that come', async () => {
+    const inGroup = (body: object) => api.ask('POST', '/api/v1/apply?group=h', { body });
+    await api.ask('PUT', at('a'), { body: job });
+    await inGroup({ jobs: [{ name: 'a', ...job }] });
+    const late = await inGroup({ jobs: [], delete: ['a'], seen: { a: null } });
+    assert.deepEqual([late.status, late.json.errors[0].path], [412, 'seen.h/a']);
+    assert.equal((await inGroup({ jobs: [], delete: ['a'] })).json.changes[0].group, 'h');
+    assert.deepEqual(
+      (await get('/jobs')).items.map(({ job: { group } }: { job: { group: string } }) => group),
+      ['default'],
+    );
+  });
+
   it('is for the groups of the token only, and prunes none that was not named', async () => {
     const body = { jobs: [{ group: 'h', name: 'a', ...job }] };
     assert.equal((await api.ask('POST', '/api/v1/apply', { groups: ['g'], body })).status, 403);

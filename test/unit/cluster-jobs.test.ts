@@ -698,6 +698,39 @@ describe('applying jobs', () => {
     await assert.rejects(applyJobs(store, many(1), { ...how, gone: [names[0] ?? ''] }), refused('job_twice'));
   });
 
+  it('changes nothing where one that would change is not as it was seen, be that by others and not by itself', async () => {
+    await applyJobs(store, many(2), how);
+    const at = async (name: string) => (await getJob(store, `g/${name}`))?.record.revision ?? null;
+    const [first, second] = [await at('j0'), await at('j1')];
+    const asked = {
+      ...how,
+      gone: ['g/j1'],
+      seen: new Map([
+        ['g/j0', first],
+        ['g/j1', second],
+        ['g/j2', null],
+      ]),
+    };
+    await applyJobs(store, [checkJob({ group: 'g', name: 'j1', command: 'mine' })], how);
+    for (const dryRun of [true, false])
+      await assert.rejects(
+        applyJobs(store, many(1, { command: 'other' }), { ...asked, dryRun }),
+        refused('revision_conflict'),
+      );
+    const kept = await pageOfJobs(store, { group: 'g', after: null, limit: 10 });
+    assert.deepEqual(
+      kept.jobs.map(({ record }) => record.job.command),
+      ['true', 'mine'],
+    );
+    // One that is as it should be may have been saved by anybody.
+    const unchanged = await applyJobs(store, many(1), { ...how, seen: new Map([['g/j0', 'of before']]) });
+    assert.deepEqual(actions(unchanged), ['unchanged']);
+    const all = many(150, { description: 'x' });
+    const seen = new Map(all.map(({ name }) => [`g/${name}`, null as string | null]));
+    seen.set('g/j0', first).set('g/j1', await at('j1'));
+    assert.equal((await applyJobs(meddled(2), all, { ...how, seen })).length, 150);
+  });
+
   it('settles what is due of a hundred in one transaction, by who is deleted and by who is changed', async () => {
     const all = { ...how, prune: 'g' };
     await applyJobs(store, many(100, { schedule: '* * * * *' }), all);

@@ -71,6 +71,25 @@ describe('an import of tables', () => {
     assert.deepEqual(reconcile(there, nameless, isOf).jobs[0]?.tags, ['crontab:g:a']);
   });
 
+  it('of a job that stands in more tables than it can have tags takes none for gone any more', () => {
+    const isOfHost = (host: number) => (tag: string) => tag === `crontab:h${host}:a`;
+    let [x] = [job('x', 'db')];
+    for (let host = 0; host < 100; host += 1) {
+      const read = [{ job: { ...x }, source: `crontab:h${host}:a` }];
+      [x] = reconcile([x], read, isOfHost(host)).jobs.map((one) => v.parse(Job, one)) as [Job];
+    }
+    assert.deepEqual([x.tags.length, x.tags[0], x.tags.at(-1)], [64, 'db', 'crontab:*']);
+    for (let host = 0; host < 100; host += 1) {
+      const { gone, elsewhere } = reconcile([x], [], isOfHost(host));
+      assert.deepEqual(gone, []);
+      x = elsewhere[0] ?? x;
+    }
+    assert.deepEqual(x.tags, ['db', 'crontab:*']);
+    const others = job('y', ...Array.from({ length: 64 }, (_, at) => String(at)));
+    const [kept] = reconcile([others], [{ job: { name: 'y' }, source: 'crontab:h1:a' }], isOfHost(1)).jobs;
+    assert.deepEqual(kept?.tags, others.tags);
+  });
+
   it('knows which have no line any more, and of those none that stands in another table, or that people made', () => {
     const there = [
       job('gone', 'crontab:h:a'),

@@ -12,6 +12,10 @@ export type SourceTag = string;
 
 const mark = 'crontab:';
 const longestTag = 64;
+/** As many as a job can have. */
+const mostTags = 64;
+/** In place of the last where a job stands in more tables than it can have tags: nobody can tell any more that it stands in none. */
+const inMany: SourceTag = `${mark}*`;
 
 /** Null where nobody can tell which table it is: a system table from stdin. */
 export function sourceOf(file: CrontabFile, owner: string | undefined, host: string): SourceTag | null {
@@ -40,7 +44,7 @@ export function reconcile(
   const known = new Map(there.map((job) => [job.name, job]));
   const jobs = read.map(({ job, source }): JobInput => {
     const tags = (known.get(job.name)?.tags ?? []).filter((tag) => tag === source || !isOf(tag));
-    return { ...job, tags: source === null || tags.includes(source) ? tags : [...tags, source] };
+    return { ...job, tags: source === null || tags.includes(source) ? tags : marked(tags, source) };
   });
   const named = new Set(read.map(({ job }) => job.name));
   const left = there.filter(({ name, tags }) => !named.has(name) && tags.some(isOf));
@@ -51,6 +55,13 @@ export function reconcile(
     gone: left.filter((job) => !isElsewhere(job)),
     elsewhere: left.filter(isElsewhere).map((job) => ({ ...job, tags: others(job.tags) })),
   };
+}
+
+/** A job that has so many other tags that none of a table is left goes on without: what is not marked is never taken for gone. */
+function marked(tags: readonly string[], source: SourceTag): string[] {
+  if (tags.length < mostTags) return [...tags, source];
+  const last = tags.findLastIndex((tag) => tag.startsWith(mark));
+  return tags.includes(inMany) || last < 0 ? [...tags] : tags.with(last, inMany);
 }
 
 function tagOf(host: string, folder: string, name: string): SourceTag {

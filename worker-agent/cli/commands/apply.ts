@@ -16,12 +16,17 @@ export interface Change {
 /** Half of what the server takes in one body. */
 const mostBytes = 524_288;
 
-/** Applies jobs, in as many requests as their size needs; a repeat finishes what a fault cut off. `gone`: those that go with it, `group/name`. */
+/**
+ * Applies jobs, in as many requests as their size needs; a repeat finishes what a fault cut off. `gone`: those that go with it, `group/name`;
+ * `seen`: by the same names the revision, null where there was none, at which each was seen that may change. Of several requests none asks
+ * for that: what the first wrote would stand when the next was refused.
+ */
 export async function applyAll(
   api: Api,
   jobs: readonly unknown[],
   query: Record<string, string | undefined>,
   gone: readonly string[] = [],
+  seen: Readonly<Record<string, string | null>> = {},
 ): Promise<Change[]> {
   const changes: Change[] = [];
   for (let at = 0; at < jobs.length || at === 0; ) {
@@ -36,7 +41,11 @@ export async function applyAll(
         'body_too_large',
         '--prune: these jobs are too many for one request; apply them without it',
       );
-    const body = { jobs: part, ...(gone.length === 0 ? {} : { delete: gone }) };
+    const body = {
+      jobs: part,
+      ...(gone.length === 0 ? {} : { delete: gone }),
+      ...(part.length === jobs.length ? { seen } : {}),
+    };
     const answer = (await api.send('POST', '/apply', body, query)) as { changes: Change[] };
     changes.push(...answer.changes);
     if (jobs.length === 0) break;

@@ -66,21 +66,8 @@ export const importCommand: Command = {
         'which crontab? - reads yours from a pipe (crontab -l | cronfleet import -), a path reads a file or a folder of them',
       );
     const read = await readTables(context);
-    const { group, taken, left, remarks, sources } = read;
-    const isGone = inFolders(args, hostname());
-    const isOf = (tag: SourceTag) => sources.has(tag) || isGone(tag);
-    const there = (await context.api().all<Jobs>('/jobs', { group })).map(({ job }) => job);
-    const { jobs, gone, elsewhere } = reconcile(there, taken, isOf);
-    const prunes = has('prune') && left.every(({ text }) => neverRan.test(text));
-    const changes = await applyAll(
-      context.api(),
-      [...jobs, ...(prunes ? elsewhere : [])],
-      { dryRun: String(has('dry-run')) },
-      prunes ? gone.map(({ name }) => `${group}/${name}`) : [],
-    ).catch((error: unknown) => {
-      throw error instanceof Refusal ? placed(error, taken) : error;
-    });
-    const standing = prunes ? [] : gone;
+    const { group, left, remarks } = read;
+    const { changes, standing } = await bringIn(context, read);
     if (has('json')) {
       const names = standing.map(({ name }) => ({ group, name }));
       terminal.line(JSON.stringify({ changes, refused: left, remarks, gone: names }, null, 2));
@@ -89,6 +76,43 @@ export const importCommand: Command = {
     return left.length > 0 ? 1 : 0;
   },
 };
+
+/** Several hosts may import the same lines at a time, and each marks them as its own. */
+const tries = 20;
+
+/** Makes the jobs of the group what the tables say, by how they stand: where others change them meanwhile, by how they stand then. */
+async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'changes' | 'standing'>> {
+  const { args, has } = context;
+  const { group, taken, left, sources } = read;
+  const isGone = inFolders(args, hostname());
+  const isOf = (tag: SourceTag) => sources.has(tag) || isGone(tag);
+  const prunes = has('prune') && left.every(({ text }) => neverRan.test(text));
+  for (let attempt = 1; ; attempt += 1) {
+    const there = await context.api().all<Jobs>('/jobs', { group });
+    const found = reconcile(
+      there.map(({ job }) => job),
+      taken,
+      isOf,
+    );
+    const jobs = [...found.jobs, ...(prunes ? found.elsewhere : [])];
+    const gone = prunes ? found.gone : [];
+    const revisions = new Map(there.map(({ job, revision }) => [job.name, revision]));
+    const seen = [...jobs, ...gone].map(({ name }) => [`${group}/${name}`, revisions.get(name) ?? null]);
+    try {
+      const changes = await applyAll(
+        context.api(),
+        jobs,
+        { dryRun: String(has('dry-run')) },
+        gone.map(({ name }) => `${group}/${name}`),
+        Object.fromEntries(seen),
+      );
+      return { changes, standing: prunes ? [] : found.gone };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.code !== 'revision_conflict' || attempt === tries) throw placed(error, taken);
+    }
+  }
+}
 
 /** What was no job before either: that it is refused hides none that has lost its line. */
 const neverRan = /^@reboot(?:\s|$)/;

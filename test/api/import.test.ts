@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { meddledCommandLine } from './command-line.ts';
+import { type Api, makeApp } from './make-app.ts';
+
+describe('an import while others change the same jobs', () => {
+  let api: Api;
+  let dir: string;
+  beforeEach(async () => {
+    api = await makeApp();
+    dir = mkdtempSync(join(tmpdir(), 'cronfleet-import-'));
+  });
+  afterEach(async () => {
+    await api.close();
+    rmSync(dir, { recursive: true });
+  });
+
+  const jobs = async () => {
+    const { json } = await api.ask('GET', '/api/v1/jobs?group=crontab');
+    return json.items.map(({ job }: { job: { name: string; tags: string[] } }) => job);
+  };
+  /** Imports the one line; in between, when it has read what there is, another host imports it, too. */
+  async function imports(lines: string, ...flags: string[]) {
+    const table = join(dir, 'table');
+    writeFileSync(table, lines);
+    let isDone = false;
+    return meddledCommandLine(
+      api,
+      async (request) => {
+        if (isDone || !request.startsWith('POST /api/v1/apply')) return;
+        isDone = true;
+        for (const job of await jobs()) {
+          const body = {
+            ...job,
+            tags: [...job.tags, 'crontab:other:ann'],
+            group: undefined,
+            name: undefined,
+          };
+          await api.ask('PUT', `/api/v1/jobs/crontab/${job.name}`, { body });
+        }
+      },
+      ...['import', table, ...flags],
+    );
+  }
+
+  it('leaves the mark of another host, by which that one knows its lines', async () => {
+    await imports('1 2 * * * one\n');
+    await imports('# as before\n1 2 * * * one\n');
+    const [{ tags }] = await jobs();
+    assert.deepEqual([tags.length, tags.includes('crontab:other:ann')], [2, true]);
+  });
+
+  it('deletes none that has come to stand in a table of another host since it was seen', async () => {
+    await imports('1 2 * * * one\n');
+    const { code, out } = await imports('# nothing\n', '--prune');
+    assert.deepEqual([code, / deleted/.test(out)], [0, false], out);
+    assert.deepEqual((await jobs())[0].tags, ['crontab:other:ann']);
+  });
+});
