@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 /** Where we look: above what services have, and below what the kernel gives to whoever asks for any port, which may be ours by then. */
 const lowest = 10_240;
 const kernelsOwn = 32_768;
-/** A port is used a while after it was looked for, and seconds may pass: here nobody is given one that somebody else has. */
+/** A port is used a while after it was looked for, and seconds may pass: until this process ends nobody else is given it. */
 const given = new Set<number>();
 
 /** Ports on loopback that were free a moment ago, all of them different. */
@@ -15,11 +15,25 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) {
     const port = randomInt(lowest, end);
-    if (given.has(port)) continue;
-    given.add(port);
-    if (await isFree(port)) ports.push(port);
+    if ((await reserve(port)) && (await isFree(port))) ports.push(port);
   }
   return ports;
+}
+
+/** Whether it is ours alone: of all processes of this host, by a socket of that name in the abstract namespace, where there is one (Linux). */
+async function reserve(port: number): Promise<boolean> {
+  if (given.has(port)) return false;
+  given.add(port);
+  if (process.platform !== 'linux') return true;
+  const holder = createServer();
+  try {
+    await once(holder.listen(`\0cronfleet-port-${port}`), 'listening');
+    holder.unref();
+    return true;
+  } catch {
+    // Another process has it.
+    return false;
+  }
 }
 
 function lowestOfKernel(): number {

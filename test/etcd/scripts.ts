@@ -5,13 +5,13 @@ import { projectFolder } from '#infra/scripts/sources/project-files.ts';
 import { within } from '#test/until.ts';
 
 /** By itself etcdctl waits two seconds for a sign-in, whose hash alone may take that long on a busy machine. */
-const patient = { ETCDCTL_DIAL_TIMEOUT: '60s', ETCDCTL_COMMAND_TIMEOUT: '60s' };
+export const patientEtcdctl = { ETCDCTL_DIAL_TIMEOUT: '60s', ETCDCTL_COMMAND_TIMEOUT: '60s' };
 
 /** Runs a program to its end; throws with what it said where that is not 0. */
 export async function run(command: readonly string[], env: Record<string, string> = {}): Promise<string> {
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
-    env: { ...process.env, ...patient, ...env },
+    env: { ...process.env, ...patientEtcdctl, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';

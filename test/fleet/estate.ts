@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import type { EtcdPrograms } from '#infra/etcd/programs.ts';
 import { freePorts } from '#infra/free-ports.ts';
 import { projectFolder } from '#infra/scripts/sources/project-files.ts';
+import { patientEtcdctl } from '#test/etcd/scripts.ts';
 import { until, within } from '#test/until.ts';
 
 const units = { etcd: 'etcd', server: 'cronfleet-server', agent: 'cronfleet-agent', desk: null } as const;
@@ -155,6 +156,7 @@ export class Estate {
         PATH: `${join(this.folder, 'bin')}:${dirname(this.programs.etcd)}:${process.env.PATH}`,
         ...{ ESTATE: this.#socket, ESTATE_HOST: host.name, ESTATE_ROOT: host.root },
         ESTATE_UNIT: units[host.kind] ?? '',
+        ...patientEtcdctl,
       },
     });
     const said: Said = { code: null, text: '' };
