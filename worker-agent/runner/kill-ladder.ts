@@ -8,7 +8,7 @@ import { commandLine, membersOf, type Processes, type Seen, signal } from './pro
 
 const firstLookMs = 10;
 const longestLookMs = 250;
-/** So long at most a command that is just being started is waited for, which on a busy host takes a moment. */
+/** So long at most, and half the grace, a command that is just being started is waited for, which on a busy host takes a moment. */
 const longestStartMs = 5_000;
 
 export interface LadderDeps {
@@ -31,18 +31,18 @@ export async function climb(
 ): Promise<Omit<KillReport, 'started'>> {
   const certain = isIn(cgroups.members(run), wrapper);
   let signalledAt = clock.now();
-  let deadline = clock.boot() + how.graceMs;
+  // Whatever is waited for: a keeper closes a run that is cut off when the grace is over, and another one starts.
+  const deadline = clock.boot() + how.graceMs;
   let killing = how.signal === 'SIGKILL';
   let waitMs = firstLookMs;
   /** A pass over /proc is no snapshot: where no cgroup vouches for it, two in a row must find nobody. */
   let emptyPasses = 0;
   let first = await living();
-  const startsUntil = clock.boot() + Math.min(how.graceMs, longestStartMs);
+  const startsUntil = clock.boot() + Math.min(how.graceMs / 2, longestStartMs);
   while (!killing && isStarting(first, wrapper) && clock.boot() < startsUntil && !stop.aborted) {
     await sleep(clock, firstLookMs, stop);
     first = await living();
     signalledAt = clock.now();
-    deadline = clock.boot() + how.graceMs;
   }
   send(how.signal, first);
   // Who is stopped can't do what TERM asks of it.
