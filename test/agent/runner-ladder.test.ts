@@ -60,8 +60,8 @@ it('asks a command that is just being started once it is there, not its wrapper 
 it('is at KILL when the grace is over, also where a command never gets as far as its own program', {
   timeout: 60_000,
 }, async (t) => {
-  const wrapper = spawn('/bin/sh', ['-c', 'trap : TERM; while :; do read -r _; done'], {
-    ...{ detached: true, stdio: ['pipe', 'ignore', 'ignore'] },
+  const wrapper = spawn('/bin/sh', ['-c', 'trap : TERM; echo; while :; do read -r _; done'], {
+    ...{ detached: true, stdio: ['pipe', 'pipe', 'ignore'] },
     env: { PATH: process.env.PATH, CRON_RUN_ID: run },
   });
   const gone = once(wrapper, 'exit');
@@ -69,6 +69,7 @@ it('is at KILL when the grace is over, also where a command never gets as far as
     wrapper.kill('SIGKILL');
     await gone;
   });
+  await once(wrapper.stdout, 'data');
   const graceMs = 10_000;
   const clock = clockUntil(graceMs);
   const ladder = { clock, cgroups: findCgroups(null), processes: createProcesses(clock, () => '') };
