@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { meddledCommandLine } from './command-line.ts';
+import { commandLine, meddledCommandLine } from './command-line.ts';
 import { type Api, makeApp } from './make-app.ts';
 
 describe('an import while others change the same jobs', () => {
@@ -51,6 +51,14 @@ describe('an import while others change the same jobs', () => {
     await imports('# as before\n1 2 * * * one\n');
     const [{ tags }] = await jobs();
     assert.deepEqual([tags.length, tags.includes('crontab:other:ann')], [2, true]);
+  });
+
+  it('comes through where 25 hosts import the same line at once, and each has its mark', async () => {
+    const tables = Array.from({ length: 25 }, (_, at) => join(dir, `of-${at}`));
+    for (const table of tables) writeFileSync(table, '1 2 * * * one\n');
+    const done = await Promise.all(tables.map((table) => commandLine(api, 'import', table)));
+    assert.deepEqual(new Set(done.map(({ code }) => code)), new Set([0]));
+    assert.equal((await jobs())[0].tags.length, tables.length);
   });
 
   it('deletes none that has come to stand in a table of another host since it was seen', async () => {

@@ -13,6 +13,7 @@ const suites = {
   fuzz: () => import('#test/api/fuzz.test.ts'),
   guards: () => import('#test/api/guards.test.ts'),
   'history-away': () => import('#test/api/history-away.test.ts'),
+  import: () => import('#test/api/import.test.ts'),
   jobs: () => import('#test/api/jobs.test.ts'),
   past: () => import('#test/api/past.test.ts'),
   'real-provider': () => import('#test/api/real-provider.test.ts'),

@@ -77,8 +77,8 @@ export const importCommand: Command = {
   },
 };
 
-/** Several hosts may import the same lines at a time, and each marks them as its own. */
-const tries = 20;
+/** Many hosts may import the same lines at a time, and each marks them as its own: of all at once one gets through, until a job has all the tags it can have. */
+const tries = 200;
 
 /** Makes the jobs of the group what the tables say, by how they stand: where others change them meanwhile, by how they stand then. */
 async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'changes' | 'standing'>> {
@@ -109,7 +109,12 @@ async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'change
       return { changes, standing: prunes ? [] : found.gone };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.code !== 'revision_conflict' || attempt === tries) throw placed(error, taken);
+      if (error.code !== 'revision_conflict') throw placed(error, taken);
+      if (attempt === tries)
+        throw new Refusal(
+          'conflict',
+          `the jobs of group ${group} are being changed by others at the moment, ${tries} times in a row; try again`,
+        );
     }
   }
 }
