@@ -94,7 +94,10 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Refusal('json_invalid', `body: is not JSON: ${error instanceof Error ? error.message : ''}`);
+    // Its message may quote what stands around the place, perhaps a secret.
+    const said =
+      error instanceof Error ? error.message.replace(/, (?:\.\.\.)?".*is not valid JSON$/s, '') : '';
+    throw new Refusal('json_invalid', `body: is not JSON: ${said}`);
   }
   checkDepth(value);
   const repeated = repeatedKeys(text);

@@ -4,6 +4,7 @@ import { Job } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { parseSchedule } from '#core/schedule/parse.ts';
 import type { Schedule } from '#core/schedule/schedule.ts';
+import { isSecret, tellable } from './secret-values.ts';
 
 /** What of a job's fields decides its instants. */
 export const instantFields = ['schedule', 'timezone', 'dst', 'except', 'startAt', 'endAt', 'mode'] as const;
@@ -88,9 +89,18 @@ export function mistakesRefusal(code: string, mistakes: readonly Mistake[]): Ref
   return new Refusal(code, `${first?.message ?? 'not valid'}${more}`, { errors });
 }
 
-export function mistake(path: string, value: unknown, expected: string): Mistake {
-  const message = `${path}: ${show(value)} is not valid; expected ${expected}`;
-  return { path, message, value: brief(value), expected };
+/** Values of secrets are not told back; `secret`: this may be one, whatever its field is called. */
+export function mistake(
+  path: string,
+  value: unknown,
+  expected: string,
+  secret: boolean = isSecret(path),
+): Mistake {
+  const told = tellable(value, secret);
+  const isHidden = told !== value && typeof value !== 'object';
+  const shown = isHidden ? 'what stands there' : show(told);
+  const message = `${path}: ${shown} is not valid; expected ${expected}`;
+  return { path, message, value: isHidden ? undefined : brief(told), expected };
 }
 
 /** What a schema found, by path, value and what was expected; `whole` names the outermost value. */
@@ -108,7 +118,7 @@ export function mistakesOf(
 }
 
 function isObject({ type }: v.GenericSchema): boolean {
-  return ['object', 'strict_object', 'loose_object', 'record'].includes(type);
+  return ['object', 'strict_object', 'loose_object', 'record', 'variant'].includes(type);
 }
 
 /** What a record of the schema passes over in silence; here what is not kept is refused. */
@@ -134,7 +144,8 @@ function unknownFields(schema: v.GenericSchema, input: unknown, at: string): Mis
   const entries = schema.entries as Record<string, v.GenericSchema>;
   return given.flatMap(([name, value]) => {
     const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
-    if (entry === undefined) return [mistake(at + name, value, 'no such field')];
+    // Perhaps a secret's name, misspelt.
+    if (entry === undefined) return [mistake(at + name, value, 'no such field', true)];
     return unknownFields(entry, value, `${at}${name}.`);
   });
 }
@@ -160,15 +171,16 @@ const kinds: Readonly<Record<string, string>> = {
 };
 
 /** What a schema's mistake says was expected, in words. */
-export function expectedOf({ type, message, expected }: v.BaseIssue<unknown>): string {
+export function expectedOf({ type, message, expected, input }: v.BaseIssue<unknown>): string {
   const said = message.replace(/^expected /, '');
   if (expected === 'never') return 'no such field';
   if (said !== message || expected === null) return said;
   const field = /^"(.*)"$/.exec(expected)?.[1];
   if (field !== undefined && type.endsWith('object')) return `the field ${field}`;
+  const counted = typeof input === 'string' ? 'characters' : 'of them';
   const limits: Record<string, string> = {
-    max_length: `at most ${expected.replace('<=', '')} of them`,
-    min_length: `at least ${expected.replace('>=', '')}`,
+    max_length: `at most ${expected.replace('<=', '')} ${counted}`,
+    min_length: `at least ${expected.replace('>=', '')} ${counted}`,
     max_value: `at most ${expected.replace('<=', '')}`,
     min_value: `at least ${expected.replace('>=', '')}`,
     integer: 'a whole number',

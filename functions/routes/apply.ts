@@ -71,7 +71,8 @@ function readYaml(text: string): unknown {
   } catch (error) {
     // Mistakes of syntax, too many or recursive aliases, and nesting that takes the parser's stack.
     if (error instanceof YAMLError || error instanceof ReferenceError || error instanceof RangeError)
-      throw new Refusal('yaml_invalid', `body: is not YAML: ${error.message}`);
+      // Below its first line it quotes what stands there, perhaps a secret.
+      throw new Refusal('yaml_invalid', `body: is not YAML: ${error.message.replace(/:?\n.*$/s, '')}`);
     throw error;
   }
 }

@@ -59,7 +59,10 @@ export const tokenRoutes = (forgetToken: (id: string) => void) => [
     async handle(asked) {
       const { c, deps, caller } = asked;
       const id = c.req.param('id') ?? '';
-      const token = /^[a-z0-9]{1,64}$/.test(id) ? await getToken(deps.kv, deps.layout, id) : null;
+      // What is no id may be a whole token, taken for its id.
+      if (!/^[a-z0-9]{1,64}$/.test(id))
+        throw new Refusal('token_not_found', 'token: that is no id of a token; expected one as in the list');
+      const token = await getToken(deps.kv, deps.layout, id);
       if (token === null)
         throw new Refusal('token_not_found', `token: there is no token ${JSON.stringify(id)}`);
       if (!within(caller, token.groups))

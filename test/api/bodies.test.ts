@@ -100,6 +100,74 @@ describe('a JSON body', () => {
   });
 });
 
+describe('a secret', () => {
+  it('is not told back by what refuses it, however it came to be wrong', async () => {
+    const channel = '/api/v1/channels/ops';
+    const hook = '"type":"webhook","url":"https://example.org/"';
+    for (const [method, path, body, said] of [
+      [
+        'PUT',
+        channel,
+        `{${hook},"secret":"s3cret"}`,
+        'secret: what stands there is not valid; expected at least 8 characters',
+      ],
+      ['PUT', channel, `{${hook},"secret":"s3cret${'x'.repeat(256)}"}`, 'expected at most 256 characters'],
+      ['PUT', channel, `{${hook},"secret":["s3cret"]}`, 'secret: ["***"] is not valid; expected text'],
+      [
+        'PUT',
+        channel,
+        `{${hook},"secrte":"s3cret of some length"}`,
+        'secrte: what stands there is not valid; expected no such field',
+      ],
+      ['PUT', channel, `{${hook},"more":{"a":"s3cret"}}`, 'more: {"a":"***"} is not valid'],
+      [
+        'PUT',
+        channel,
+        '{"type":"slack","url":"ftp://me:s3cret@example.org"}',
+        'url: what stands there is not valid; expected an http or https URL',
+      ],
+      ['PUT', channel, '{"type":"slack","url":"https://example.org/s3cret/***"}', 'url: what stands there'],
+      ['PUT', channel, '{"type":"sms","url":"https://example.org/s3cret"}', 'type: "sms" is not valid'],
+      ['PUT', channel, '[{"secret":"s3cret"}]', 'body: [{"secret":"***"}] is not valid; expected an object'],
+      ['PUT', channel, `{${hook},"secret":s3cret}`, "body: is not JSON: Unexpected token 's'"],
+      ['PUT', at, '{"command":"a","env":{"A":"s3cret\\u0000"}}', 'env.A: what stands there is not valid'],
+      ['PUT', at, '{"command":"a","env":["s3cret"]}', 'env.0: what stands there is not valid'],
+      ['PUT', at, '[{"env":{"A":"s3cret"}}]', 'job: [{"env":{"A":"***"}}] is not valid'],
+      [
+        'POST',
+        `${at}/run`,
+        '{"env":{"A":5,"B":"s3cret\\u0000"}}',
+        'env.A: what stands there is not valid; expected text',
+      ],
+      [
+        'POST',
+        '/api/v1/apply',
+        '{"jobs":[{"name":"x","command":"a","env":{"1A":"s3cret"}}]}',
+        'jobs.0.env.1A: ',
+      ],
+      ['POST', '/api/v1/sign-in?token=s3cret', '{"code":"s3cret","verifier":"s3cret"}', 'sign-in: '],
+      [
+        'GET',
+        '/api/v1/jobs?token=s3cret',
+        '',
+        'token: what stands there is not valid; expected no such field',
+      ],
+      ['DELETE', '/api/v1/tokens/cf_abc_s3cret', '', 'token: that is no id of a token'],
+    ] as const) {
+      const { status, text, json } = await api.ask(method, path, body === '' ? {} : { body });
+      assert.ok(status >= 400 && status < 500, `${body}: ${status}`);
+      assert.ok(!text.includes('s3cret'), text);
+      assert.ok(json.detail.includes(said), `${json.detail} is not: ${said}`);
+    }
+    const yaml = await api.ask('POST', '/api/v1/apply', {
+      body: 'jobs:\n- env: {A: s3cret',
+      headers: { 'content-type': 'application/yaml' },
+    });
+    assert.equal(yaml.json.code, 'yaml_invalid');
+    assert.match(yaml.json.detail, /at line \d+, column \d+$/);
+  });
+});
+
 describe("a job's values", () => {
   it('are refused where what would run, or be shown, is not what was saved', async () => {
     for (const [body, named] of [
