@@ -67,4 +67,21 @@ describe('an import while others change the same jobs', () => {
     assert.deepEqual([code, / deleted/.test(out)], [0, false], out);
     assert.deepEqual((await jobs())[0].tags, ['crontab:other:ann']);
   });
+
+  it('leaves what people set, and names what it sets back', async () => {
+    await imports('1 2 * * * one\n');
+    const [{ name }] = await jobs();
+    const set = async (more: object) => {
+      const [{ group: _, name: __, ...job }] = await jobs();
+      await api.ask('PUT', `/api/v1/jobs/crontab/${name}`, { body: { ...job, ...more } });
+    };
+    await set({ timeout: '5m' });
+    const kept = await commandLine(api, 'import', join(dir, 'table'));
+    assert.match(kept.out, /0 taken over, 0 changed, 1 unchanged/);
+    assert.doesNotMatch(kept.out, /WHAT/);
+    await set({ schedule: '@daily' });
+    const back = await commandLine(api, 'import', join(dir, 'table'));
+    assert.match(back.out, /^changed .* schedule: "@daily" -> "1 2 \* \* \*"$/m);
+    assert.equal((await jobs())[0].timeout, '5m');
+  });
 });

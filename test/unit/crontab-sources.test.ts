@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
 import { inFolders, reconcile, sourceOf } from '#agent/cli/crontab-sources.ts';
-import { Job } from '#core/model/job.ts';
+import { parseCrontab } from '#core/crontab/parse.ts';
+import { Job, type JobInput } from '#core/model/job.ts';
 
 const job = (name: string, ...tags: string[]) => v.parse(Job, { name, command: 'x', tags });
 const file = { path: '/etc/cron.d/a', kind: 'system' as const, owner: undefined, read: '' };
@@ -53,6 +54,59 @@ describe('where the line of a job stands', () => {
     } finally {
       rmSync(dir, { recursive: true });
     }
+  });
+});
+
+describe('an import of a line whose job is there', () => {
+  const lineOf = (text: string, name: string): JobInput => {
+    const [line] = parseCrontab(text, { kind: 'user', zone: 'Europe/Berlin', owner: 'ann' }).jobs;
+    return { ...(line?.job ?? { name }), name };
+  };
+  const line = '# as the table has it\nA=1\n1 2 * * * x%in';
+  const first = v.parse(Job, lineOf(line, 'x'));
+  const again = (there: Job, text = line) =>
+    v.parse(Job, reconcile([there], [{ job: lineOf(text, 'x'), source: null }], () => false).jobs[0]);
+
+  const stays: Partial<JobInput>[] = [
+    { notify: [{ on: ['failed'], to: ['ops'] }] },
+    { timeout: '5m', killSignal: 'INT', killGrace: '1m' },
+    { retry: { attempts: 3 }, successCodes: [0, 3] },
+    { finishBy: '30m', retention: '7d', output: { max: 1 } },
+    { overlap: 'skip', catchUp: 'all', catchUpWindow: '2h', guarantee: 'at-least-once', onLeaseLoss: 'kill' },
+    { target: { workers: ['web-1'], labels: { zone: 'a' } }, mode: 'all' },
+    { description: 'as people have it', owner: 'ann', runbook: 'https://example.org/x', tags: ['db'] },
+    { enabled: false, dst: 'skip', except: ['2026-12-25'], startAt: '2026-01-01', endAt: '2027-01-01' },
+    { cwd: '/srv' },
+  ];
+  for (const set of stays)
+    it(`leaves what no line says: ${Object.keys(set).join(', ')}`, () => {
+      const there = v.parse(Job, { ...first, ...set });
+      assert.deepEqual(again(there), there);
+    });
+
+  const setBack: Partial<JobInput>[] = [
+    { command: 'y' },
+    { command: null, argv: ['x'] },
+    { stdin: null },
+    { schedule: ['@daily', '1 2 * * *'] },
+    { timezone: 'UTC' },
+    { shell: '/bin/bash' },
+    { env: { A: '2', B: '3' } },
+    { user: 'root' },
+    { description: '' },
+  ];
+  for (const set of setBack)
+    it(`sets back what it says: ${Object.keys(set).join(', ')}`, () => {
+      assert.deepEqual(again(v.parse(Job, { ...first, timeout: '5m', ...set })), { ...first, timeout: '5m' });
+    });
+
+  it('takes away the input that it does not have', () => {
+    assert.equal(again(first, '1 2 * * * x').stdin, null);
+  });
+
+  it('has every field of a job in one of these lists', () => {
+    const listed = [...stays, ...setBack].flatMap((set) => Object.keys(set));
+    assert.deepEqual([...new Set(['group', 'name', ...listed])].sort(), Object.keys(first).sort());
   });
 });
 

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import type { Job, JobInput } from '#core/model/job.ts';
 import type { CrontabFile } from './crontab-files.ts';
+import { importedJob } from './imported-job.ts';
 
 /**
  * Where a job's line stands, as a tag of the job: by that a later import of the same table knows which of its jobs have no line there any
@@ -16,6 +17,8 @@ const longestTag = 64;
 const mostTags = 64;
 /** In place of the last where a job stands in more tables than it can have tags: nobody can tell any more that it stands in none. */
 const inMany: SourceTag = `${mark}*`;
+
+const isMark = (tag: string) => tag.startsWith(mark);
 
 /** Null where nobody can tell which table it is: a system table from stdin. */
 export function sourceOf(file: CrontabFile, owner: string | undefined, host: string): SourceTag | null {
@@ -33,7 +36,7 @@ export function inFolders(paths: readonly string[], host: string): (tag: string)
 }
 
 /**
- * What was read, beside the jobs that are there: `jobs` with the tag of where each stands now, `gone` the jobs of these tables that have no line
+ * What was read, beside the jobs that are there: `jobs` as their lines have them, with the tag of where each stands now, `gone` the jobs of these tables that have no line
  * there any more, `elsewhere` those that stand in another table, too: they only lose the tag. Tags that are not of these tables stay.
  */
 export function reconcile(
@@ -44,12 +47,15 @@ export function reconcile(
   const known = new Map(there.map((job) => [job.name, job]));
   const jobs = read.map(({ job, source }): JobInput => {
     const tags = (known.get(job.name)?.tags ?? []).filter((tag) => tag === source || !isOf(tag));
-    return { ...job, tags: source === null || tags.includes(source) ? tags : marked(tags, source) };
+    return {
+      ...importedJob(job, known.get(job.name)),
+      tags: source === null || tags.includes(source) ? tags : marked(tags, source),
+    };
   });
   const named = new Set(read.map(({ job }) => job.name));
   const left = there.filter(({ name, tags }) => !named.has(name) && tags.some(isOf));
   const others = (tags: readonly string[]) => tags.filter((tag) => !isOf(tag));
-  const isElsewhere = ({ tags }: Job) => others(tags).some((tag) => tag.startsWith(mark));
+  const isElsewhere = ({ tags }: Job) => others(tags).some(isMark);
   return {
     jobs,
     gone: left.filter((job) => !isElsewhere(job)),
@@ -60,7 +66,7 @@ export function reconcile(
 /** A job that has so many other tags that none of a table is left goes on without: what is not marked is never taken for gone. */
 function marked(tags: readonly string[], source: SourceTag): string[] {
   if (tags.length < mostTags) return [...tags, source];
-  const last = tags.findLastIndex((tag) => tag.startsWith(mark));
+  const last = tags.findLastIndex(isMark);
   return tags.includes(inMany) || last < 0 ? [...tags] : tags.with(last, inMany);
 }
 

@@ -13,6 +13,11 @@ export interface Change {
   diff: { path: string; from: unknown; to: unknown }[];
 }
 
+export function diffText(diff: Change['diff']): string {
+  const value = (one: unknown) => plain(shorten(JSON.stringify(one), 40));
+  return diff.map(({ path, from, to }) => `${path}: ${value(from)} -> ${value(to)}`).join('; ');
+}
+
 /** Half of what the server takes in one body. */
 const mostBytes = 524_288;
 
@@ -73,11 +78,10 @@ export const apply: Command = {
     const changes = await applyAll(context.api(), jobs, query);
     if (has('json')) terminal.line(JSON.stringify({ changes }, null, 2));
     else {
-      const value = (one: unknown) => plain(shorten(JSON.stringify(one), 40));
       const rows = changes.map(({ group, name, action, diff }) => [
         action,
         `${group}/${name}`,
-        diff.map(({ path, from, to }) => `${path}: ${value(from)} -> ${value(to)}`).join('; '),
+        diffText(diff),
       ]);
       if (rows.length > 0) terminal.line(table(['', 'JOB', 'WHAT'], rows));
       const made = changes.filter(({ action }) => action !== 'unchanged').length;

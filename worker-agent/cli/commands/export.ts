@@ -5,15 +5,7 @@ import { Job } from '#core/model/job.ts';
 import { type Command, Usage } from '../command.ts';
 import { flavourHere, homeOf, machineZone, whoAmI } from '../host.ts';
 import type { Jobs } from '../views.ts';
-
-/** The job with what it has by default left out, as a person would write it. */
-function withoutDefaults(job: Job): Record<string, unknown> {
-  const blank: Record<string, unknown> = v.parse(Job, { name: job.name });
-  const kept = Object.entries(job).filter(
-    ([field, value]) => JSON.stringify(blank[field]) !== JSON.stringify(value),
-  );
-  return { name: job.name, ...Object.fromEntries(kept) };
-}
+import { withoutDefaults } from '../without-defaults.ts';
 
 export const exportCommand: Command = {
   ...{ name: 'export', part: 'Crontabs and files', words: '', count: [0, 0] },

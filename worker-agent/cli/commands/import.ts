@@ -11,7 +11,8 @@ import { inFolders, reconcile, type SourceTag, sourceOf } from '../crontab-sourc
 import { flavourHere, homeOf, isProgram, machineZone, whoAmI } from '../host.ts';
 import { plain, shorten, table } from '../terminal.ts';
 import type { Jobs } from '../views.ts';
-import { applyAll, type Change } from './apply.ts';
+import { withoutDefaults } from '../without-defaults.ts';
+import { applyAll, type Change, diffText } from './apply.ts';
 
 interface Taken {
   job: JobInput;
@@ -45,7 +46,7 @@ interface Told extends Read {
 export const importCommand: Command = {
   ...{ name: 'import', part: 'Crontabs and files', words: 'FILE...', count: [0, Number.POSITIVE_INFINITY] },
   summary:
-    'Take crontabs over; a second time changes nothing, but sets edited jobs back to their lines. 1 where a line was not taken over (others were)',
+    'Take crontabs over; a second time only sets what a line says (command, schedule, variables, user) back to it, all else of a job stays. 1 where a line was not taken over (others were)',
   example: 'crontab -l | cronfleet import -        (or: sudo cronfleet import /etc/crontab /etc/cron.d)',
   flags: {
     system: { help: 'each line names its user (known by itself for /etc/crontab and /etc/cron.d)' },
@@ -101,7 +102,7 @@ async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'change
     try {
       const changes = await applyAll(
         context.api(),
-        jobs,
+        jobs.map(withoutDefaults),
         { dryRun: String(has('dry-run')) },
         gone.map(({ name }) => `${group}/${name}`),
         Object.fromEntries(seen),
@@ -199,14 +200,21 @@ function placed(refusal: Refusal, taken: readonly Taken[]): Refusal {
 
 function report(context: Context, { taken, left, remarks, changes, standing }: Told): void {
   const { terminal, has } = context;
-  const actions = new Map(changes.map(({ group, name, action }) => [`${group}/${name}`, action]));
+  const changed = new Map(changes.map((one) => [`${one.group}/${one.name}`, one]));
   const colours = { create: 'green', update: 'yellow', unchanged: 'dim', delete: 'red' } as const;
   if (taken.length > 0)
     terminal.line(
       table(
-        ['', 'JOB', 'SCHEDULE', 'USER', 'COMMAND'],
+        [
+          '',
+          'JOB',
+          'SCHEDULE',
+          'USER',
+          'COMMAND',
+          ...(changes.some(({ diff }) => diff.length > 0) ? ['WHAT'] : []),
+        ],
         taken.map(({ job }) => {
-          const action = actions.get(`${job.group}/${job.name}`) ?? 'unchanged';
+          const { action = 'unchanged', diff = [] } = changed.get(`${job.group}/${job.name}`) ?? {};
           const said = { create: 'taken over', update: 'changed', unchanged: 'unchanged', delete: 'deleted' }[
             action
           ];
@@ -220,6 +228,7 @@ function report(context: Context, { taken, left, remarks, changes, standing }: T
             plain(`${job.schedule}${zone}`),
             job.user ?? '-',
             plain(shorten(job.command ?? '', 60)),
+            diffText(diff),
           ];
         }),
       ),
