@@ -7,6 +7,7 @@ import { JobForm } from './job-form.tsx';
 import { LogSearch } from './log-search.tsx';
 import {
   Coming,
+  commandOf,
   Fault,
   jobTitle,
   may,
@@ -146,7 +147,8 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
       <dl class="row">
         <dt class="col-sm-2">Command</dt>
         <dd class="col-sm-10">
-          <code class="command">{job.command ?? job.argv?.join(' ')}</code>
+          <code class="command">{commandOf(job)}</code>
+          {job.argv !== null && <> without a shell</>}
           {job.user !== null && <> as {job.user}</>}
         </dd>
         <dt class="col-sm-2">Schedule</dt>
@@ -191,9 +193,24 @@ export function JobPage(props: Shared & { group: string; name: string; search: s
   );
 }
 
+/** What a job gets to read, such as what stands behind a % in a crontab. */
+function Input({ text }: { text: string }) {
+  return (
+    <section
+      class="stdin border rounded p-2 bg-body-tertiary"
+      aria-label="Input"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and who has no mouse scrolls it by keys.
+      tabIndex={0}
+    >
+      <pre class="mb-0">{text}</pre>
+    </section>
+  );
+}
+
 /** What else somebody has said of a job, or set in it. */
 function About({ job }: { job: Job }) {
   const { description, owner, tags, runbook, timeout, retry, overlap, mode, target } = job;
+  const { command, shell, cwd, env, stdin } = job;
   const labels = Object.entries(target.labels).map(([key, value]) => `${key}=${[value].flat().join(' or ')}`);
   const where = [...labels, ...target.workers].join(', ');
   const said = {
@@ -201,6 +218,17 @@ function About({ job }: { job: Job }) {
     Owner: owner,
     Tags: tags.join(', '),
     Runbook: runbook === null ? '' : <Runbook url={runbook} />,
+    Shell: command === null || shell === '/bin/sh' ? '' : <code>{shell}</code>,
+    'Working directory': cwd === null ? '' : <code>{cwd}</code>,
+    Environment:
+      Object.keys(env).length === 0
+        ? ''
+        : Object.entries(env).map(([key, value]) => (
+            <div key={key}>
+              <code class="command">{`${key}=${value}`}</code>
+            </div>
+          )),
+    Input: stdin === null ? '' : <Input text={stdin} />,
     Timeout: timeout ?? '',
     Retries: retry.attempts === 0 ? '' : `${retry.attempts}, the first after ${retry.backoff}`,
     Overlap: overlap === 'skip' ? '' : overlap,

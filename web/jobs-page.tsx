@@ -1,8 +1,10 @@
 import { useState } from 'preact/hooks';
+import type { Job } from '#core/model/job.ts';
 import type { JobView } from './api.ts';
 import { Overview } from './overview.tsx';
 import {
   Coming,
+  commandOf,
   Fault,
   jobTitle,
   Link,
@@ -127,6 +129,7 @@ function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
         {!job.enabled && <span class="badge text-bg-secondary">disabled</span>}
         {paused && <span class="badge text-bg-warning">paused</span>}
         {running.length > 0 && <span class="badge text-bg-primary">{running.length} running</span>}
+        <Says job={job} />
         <div class="d-md-none small">{schedule}</div>
       </td>
       <td class="d-none d-md-table-cell">{schedule}</td>
@@ -137,6 +140,20 @@ function JobRow({ view, go }: { view: JobView; go(path: string): void }) {
         <Last {...view} go={go} />
       </td>
     </tr>
+  );
+}
+
+/** What a job is for, where somebody has said it, or what it does: many a name, such as an imported one, tells neither. */
+function Says({ job }: { job: Job }) {
+  const { description } = job;
+  const text = description === '' ? commandOf(job) : description;
+  return (
+    <div
+      class={`job-says small text-body-secondary ${description === '' ? 'font-monospace' : ''}`}
+      title={text}
+    >
+      {text}
+    </div>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/preact-query';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import type { Job } from '#core/model/job.ts';
 import type { Client, Me, Page, Run } from './api.ts';
 
 /** What every page gets. */
@@ -64,7 +65,7 @@ function roughly(ms: number): string {
 }
 
 /** How long a run took, as exactly as it matters. */
-function took(ms: number): string {
+export function took(ms: number): string {
   if (ms < 1_000) return `${ms} ms`;
   if (ms < 120_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   const minutes = Math.floor(ms / 60_000);
@@ -166,6 +167,12 @@ export function useTitle(title: string): void {
 /** A job as people call it: its group only where it is not the usual one. */
 export function jobTitle(group: string, name: string): string {
   return group === 'default' ? name : `${group}/${name}`;
+}
+
+/** What a job executes, as a shell would be told: the arguments of a list in quotes where they need them. */
+export function commandOf({ command, argv }: Pick<Job, 'command' | 'argv'>): string {
+  const quoted = (one: string) => `'${one.replaceAll("'", `'\\''`)}'`;
+  return command ?? (argv ?? []).map((one) => (/^[\w@%+=:,./-]+$/.test(one) ? one : quoted(one))).join(' ');
 }
 
 /** What to do when a job fails, as somebody has written it down elsewhere. */

@@ -15,6 +15,7 @@ import {
   type Shared,
   State,
   Time,
+  took,
   Until,
   useTitle,
   whyPath,
@@ -152,9 +153,18 @@ export function RunPage({ call, download, me, go, run, search }: Shared & { run:
           ) : (
             <Time at={data.endedAt} />
           )}
-          {data.exitCode === null ? '' : `, exit status ${data.exitCode}`}
+          {/* The reason of one that failed is that. */}
+          {data.exitCode === null || data.reason.includes('exit status')
+            ? ''
+            : `, exit status ${data.exitCode}`}
           {data.signal === null ? '' : `, signal ${data.signal}`}
         </dd>
+        {data.durationMs !== null && (
+          <>
+            <dt class="col-sm-2">Took</dt>
+            <dd class="col-sm-10">{took(data.durationMs)}</dd>
+          </>
+        )}
         {data.reason !== '' && (
           <>
             <dt class="col-sm-2">Reason</dt>
