@@ -166,10 +166,11 @@ export async function ask<T>(method: string, path: string, body?: unknown): Prom
   return await json<T>(response);
 }
 
-/** Calls the API as whoever's session it is; `unauthorized` is told when that is over. */
-export function client(session: Session, unauthorized: () => void) {
+/** Calls the API as whoever's session it is; `unauthorized` is told when that is over, and whether it was ever good. */
+export function client(session: Session, unauthorized: (wasGood: boolean) => void) {
+  let wasGood = !session.isNew;
   async function refused(response: Response): Promise<Problem> {
-    if (response.status === 401) unauthorized();
+    if (response.status === 401) unauthorized(wasGood);
     return await problemOf(response);
   }
 
@@ -183,7 +184,7 @@ export function client(session: Session, unauthorized: () => void) {
       return response.status === 401 && (await session.another()) ? await once() : response;
     } catch (error) {
       // There is no token any more to ask with.
-      if (error instanceof Problem && error.status === 401) unauthorized();
+      if (error instanceof Problem && error.status === 401) unauthorized(wasGood);
       throw error;
     }
   }
@@ -201,6 +202,7 @@ export function client(session: Session, unauthorized: () => void) {
       ...(signal === undefined ? {} : { signal }),
     });
     if (!response.ok) throw await refused(response);
+    wasGood = true;
     return await json<T>(response);
   }
 

@@ -104,10 +104,16 @@ export function ChannelForm({ call, go, channel }: Shared & { channel: Channel |
   return (
     <form onSubmit={save}>
       <h1 class="h3">{channel === null ? 'New channel' : `Channel ${channel.name}`}</h1>
-      {field('name', 'Name', 'letters, digits, . _ -; jobs call it by this', 'name', {
-        readOnly: channel !== null,
-        required: true,
-      })}
+      {field(
+        'name',
+        'Name',
+        channel === null ? 'letters, digits, . _ -; jobs call it by this' : 'a channel keeps its name',
+        'name',
+        {
+          readOnly: channel !== null,
+          required: true,
+        },
+      )}
       <div class="mb-3">
         <label class="form-label" for="type">
           Kind

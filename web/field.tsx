@@ -14,7 +14,8 @@ export function Field(props: {
 }) {
   const { name, label, value, hint, error, set, readOnly = false, required = false, lines, secret } = props;
   const shared = {
-    ...{ id: name, name, value, readOnly, required, class: `form-control ${error ? 'is-invalid' : ''}` },
+    ...{ id: name, name, value, readOnly, required },
+    class: `${readOnly ? 'form-control-plaintext' : 'form-control'} ${error ? 'is-invalid' : ''}`,
     ...{ autocapitalize: 'off' as const, spellcheck: false },
     // What the browser has kept of its user is nobody's secret here.
     autocomplete: secret ? 'new-password' : 'off',

@@ -43,6 +43,22 @@ function othersOf(text: string): object {
   throw new Error('Everything else: expected fields in {}');
 }
 
+const errorsOf = (why: unknown) => (why instanceof Problem ? why.errors : []);
+
+/** Why nothing was saved: what stands at its field already is not said again. */
+function Refused({ why }: { why: unknown }) {
+  const errors = errorsOf(why);
+  if (errors.length === 0) return <Fault error={why} />;
+  const told = ({ path }: Problem['errors'][number]) => path.startsWith('notify.');
+  const places = Object.keys(labels).filter((name) => errors.some(({ path }) => path === name));
+  const names = [...places.map((name) => labels[name]), ...(errors.some(told) ? ['Tell'] : [])];
+  const seen = names.length === 0 ? [] : [`look at ${names.join(', ')}`];
+  const others = errors
+    .filter((one) => !told(one) && !places.includes(one.path))
+    .map(({ message }) => message);
+  return <Fault error={`Not saved: ${[...others, ...seen].join('; ')}.`} />;
+}
+
 /** New and edit: the common fields by themselves, every other one as JSON beside them. */
 export function JobForm({ call, me, go, view }: Shared & { view: JobView | null }) {
   const title = view === null ? 'New job' : `Edit ${jobTitle(view.job.group, view.job.name)}`;
@@ -75,8 +91,6 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
   );
   const [rules, setRules] = useState(() => typedRules(view?.job.notify ?? []));
   const [fault, setFault] = useState<unknown>(null);
-  const errorOf = (name: string) =>
-    fault instanceof Problem ? fault.errors.find(({ path }) => path === name)?.message : undefined;
   const expr = values.schedule ?? '';
   const zone = values.timezone ?? 'UTC';
   const named = namePattern.test(values.group ?? '') && namePattern.test(values.name ?? '');
@@ -91,6 +105,16 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
     retry: false,
     queryFn: () => call<Preview>('GET', `/schedule?${new URLSearchParams(asked)}`),
   });
+
+  const errorOf = (name: string) =>
+    [...errorsOf(preview.error), ...errorsOf(fault)].find(({ path }) => path === name)?.message;
+  function change(name: string, value: string) {
+    setValues({ ...values, [name]: value });
+    // What was refused is not what stands there now.
+    const left = errorsOf(fault).filter(({ path }) => path !== name);
+    if (!(fault instanceof Problem) || left.length === fault.errors.length) return;
+    setFault(left.length === 0 ? null : new Problem(fault.status, fault.code, fault.message, left));
+  }
 
   async function save(event: Event) {
     event.preventDefault();
@@ -131,12 +155,12 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
               name={name}
               label={labels[name] ?? name}
               value={values[name] ?? ''}
-              hint={hints[name] ?? ''}
+              hint={view === null ? (hints[name] ?? '') : `a job keeps its ${name}`}
               error={errorOf(name)}
               readOnly={view !== null}
               // Without these two there is no address to save it under.
               required
-              set={(value) => setValues({ ...values, [name]: value })}
+              set={(value) => change(name, value)}
             />
           </div>
         ))}
@@ -150,7 +174,7 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
             value={values[name] ?? ''}
             hint={name === 'command' ? `run by ${view?.job.shell ?? '/bin/sh'}` : (hints[name] ?? '')}
             error={errorOf(name)}
-            set={(value) => setValues({ ...values, [name]: value })}
+            set={(value) => change(name, value)}
           />
           {name === 'timezone' && preview.data && (
             <div class="alert alert-light" aria-live="polite">
@@ -170,16 +194,12 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
               ))}
             </div>
           )}
-          {name === 'timezone' && preview.error && expr.trim() !== '' && (
+          {name === 'timezone' && preview.error && !(errorOf('schedule') ?? errorOf('timezone')) && (
             <div class="alert alert-warning">{preview.error.message}</div>
           )}
         </div>
       ))}
-      <Notify
-        {...{ call, me, go, rules }}
-        set={setRules}
-        errors={fault instanceof Problem ? fault.errors : []}
-      />
+      <Notify {...{ call, me, go, rules }} set={setRules} errors={errorsOf(fault)} />
       <details class="mb-3">
         <summary>Everything else</summary>
         <textarea
@@ -200,7 +220,7 @@ export function JobForm({ call, me, go, view }: Shared & { view: JobView | null 
           .
         </div>
       </details>
-      <Fault error={fault} />
+      <Refused why={fault} />
       <button type="submit" class="btn btn-primary">
         Save
       </button>{' '}

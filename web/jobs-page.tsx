@@ -9,6 +9,7 @@ import {
   jobTitle,
   Link,
   may,
+  reasonOf,
   Schedule,
   type Shared,
   State,
@@ -169,8 +170,8 @@ function Last({ last, away, go }: JobView & { go(path: string): void }) {
             <Until at={last.endedAt ?? last.startedAt ?? last.instant} say="ago" />
           </small>
         </div>
-        {last.state !== 'succeeded' && last.reason !== '' && (
-          <div class="small text-break">{last.reason}</div>
+        {last.state !== 'succeeded' && reasonOf(last) !== '' && (
+          <div class="small text-break">{reasonOf(last)}</div>
         )}
       </>
     );

@@ -195,11 +195,15 @@ function Site() {
     () =>
       session === null
         ? null
-        : client(session, () => {
+        : client(session, (wasGood) => {
             // It was asked by who was here before.
             if (current.current !== session) return;
             session.forget();
-            leave('You are not signed in any more: the token or the session is over.');
+            leave(
+              wasGood
+                ? 'You are not signed in any more: the token or the session is over.'
+                : 'This token is not valid here: it is incomplete, revoked, or that of another server.',
+            );
           }),
     [session],
   );

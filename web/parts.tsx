@@ -244,11 +244,16 @@ export function whyPath({ group, name }: { group: string; name: string }, instan
   return `/jobs/${group}/${name}?${new URLSearchParams({ why: instant })}`;
 }
 
+/** Why a run ended as it did: of one that was killed, by whom. */
+export function reasonOf({ state, reason, kill }: Run): string {
+  return state === 'killed' && reason === '' && kill !== null ? `killed by ${kill.by}` : reason;
+}
+
 /** What somebody may ask about in a list. */
 const asksWhy = ['skipped', 'missed', 'lost'];
 
 function RunRow({ run, go }: { run: Run; go(path: string): void }) {
-  const reason = run.count > 1 ? `${run.count} instants: ${run.reason}` : run.reason;
+  const reason = run.count > 1 ? `${run.count} instants: ${run.reason}` : reasonOf(run);
   return (
     <tr>
       <td>

@@ -140,6 +140,8 @@ function sessionOf(first: SignedIn): Session {
     return leaving;
   };
   return {
+    // The provider has just vouched for it.
+    isNew: false,
     async token() {
       if (Date.now() >= held.renewAt)
         await renew().catch(async (error: unknown) => {

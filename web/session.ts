@@ -1,5 +1,7 @@
 /** How the pages prove who asks. */
 export interface Session {
+  /** Whether it has just been given: what is refused then has perhaps never been good here. */
+  isNew: boolean;
   /** The token for the next request. */
   token(): Promise<string>;
   /** After one was refused: whether there is another one by now. */
@@ -20,16 +22,17 @@ export function tokenSession(location: Location, history: History): Session | nu
     history.replaceState(null, '', location.pathname + location.search);
   }
   const token = localStorage.getItem(key);
-  return token === null ? null : sessionOf(token);
+  return token === null ? null : sessionOf(token, given !== undefined);
 }
 
 /** By a token that somebody typed. */
 export function enterToken(token: string): Session {
   localStorage.setItem(key, token);
-  return sessionOf(token);
+  return sessionOf(token, true);
 }
 
-const sessionOf = (token: string): Session => ({
+const sessionOf = (token: string, isNew: boolean): Session => ({
+  isNew,
   token: async () => token,
   another: async () => false,
   forget: () => localStorage.removeItem(key),

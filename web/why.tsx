@@ -103,7 +103,9 @@ function Answer({ instant, state, sentence, run, evidence, away, go }: Explained
         </div>
       )}
       <table class="table table-sm small mb-0">
-        <caption class="caption-top pt-0">What that rests on, in the order in which it happened</caption>
+        <caption class="caption-top pt-0">
+          What that rests on, in the order in which it happened. A time that ends in Z is in UTC.
+        </caption>
         <thead>
           <tr>
             <th scope="col">When</th>

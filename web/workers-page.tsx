@@ -41,7 +41,7 @@ export function WorkersPage({ call, me }: Shared) {
                 Version
               </th>
               <th scope="col" class={wide}>
-                Since
+                Here since
               </th>
               <th scope="col" class={wide}>
                 Last beat
@@ -75,7 +75,8 @@ export function WorkersPage({ call, me }: Shared) {
                 </td>
                 <td class={wide}>{worker.version}</td>
                 <td class={wide}>
-                  <Time at={worker.since} />
+                  {/* Of one that is gone it is not known. */}
+                  <Time at={worker.state === 'dead' ? null : worker.since} />
                 </td>
                 <td class={wide}>
                   <Time at={worker.lastBeat} />
@@ -90,6 +91,9 @@ export function WorkersPage({ call, me }: Shared) {
           </tbody>
         </table>
       </div>
+      <p class="small text-body-secondary d-none d-md-block">
+        Here since: when it first came with the labels that it has, however often it was started since.
+      </p>
     </>
   );
 }

@@ -23,6 +23,7 @@ const pages: Record<string, { path: string; until: string; more?: (page: Page) =
     until: 'What that rests on',
   },
   'why, of no instant': { path: '/jobs/default/broken?why=soon', until: 'expected a time' },
+  'a job with an input': { path: '/jobs/default/paused', until: 'all is well' },
   'a job in its form': {
     path: '/jobs/default/broken',
     until: 'Runbook',
@@ -70,7 +71,9 @@ describe('the pages, to who does not see them, or has no mouse', leftOut, () => 
       ...{ type: 'email', url: 'smtp://127.0.0.1:9', from: 'a@example.org', to: ['b@example.org'] },
       quiet: { from: `${hour}:00`, to: `${hour}:01`, timezone: 'UTC' },
     });
-    await up.ask('PUT', '/jobs/default/paused', { command: 'true', schedule: '0 4 * * *' });
+    await up.ask('PUT', '/jobs/default/paused', {
+      ...{ command: 'true', schedule: '0 4 * * *', env: { LANG: 'C' }, stdin: `all is well\n`.repeat(40) },
+    });
     await up.ask('POST', '/jobs/default/paused/pause', { reason: 'nobody needs it' });
     const job = {
       ...{ command: 'echo so far; echo half of it; exit 3', owner: 'ops', tags: ['db'] },

@@ -118,24 +118,53 @@ describe('the site in a real browser', leftOut, () => {
     await page.getByLabel('Command').pressSequentially(' and a half');
     await page.getByLabel('Timeout').fill('5 minutes');
     await page.getByRole('button', { name: 'Save' }).click();
-    await page
-      .getByRole('alert')
-      .getByText(/timeout: "5 minutes"/)
-      .waitFor();
+    await page.locator('#timeout-help', { hasText: 'timeout: "5 minutes"' }).waitFor();
+    assert.equal(await page.getByRole('alert').textContent(), 'Not saved: look at Timeout.');
     // What the server refused is the browser's to note, too.
     complaints.length = 0;
     await page.getByLabel('Timeout').fill('5m');
+    await page.getByRole('alert').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('heading', { name: 'Runs' }).waitFor();
     const command = page.locator('code.command', { hasText: 'half' });
     assert.match((await command.textContent()) ?? '', /^echo one.*\necho two.*$/);
   });
 
+  it('shows what tells jobs apart whose names do not, and all that is set in one', async () => {
+    const set = {
+      shell: '/bin/bash',
+      cwd: '/var/tmp',
+      env: { LANG: 'C' },
+      stdin: 'Dear root,\nall is well.\n',
+    };
+    const command = `mail -s report root # ${'to whom it may concern '.repeat(9)}`;
+    await up.ask('PUT', '/jobs/default/cd-189f3b', { command, ...set });
+    await up.ask('PUT', '/jobs/default/cd-7c01ef', { argv: ['echo', 'two words', "it's"] });
+    await up.ask('PUT', '/jobs/default/cd-00aa11', { command: 'true', description: 'Keeps quiet' });
+    await page.goto(`${up.base}/`);
+    const row = (name: string) => page.getByRole('row').filter({ has: page.getByRole('link', { name }) });
+    await row('cd-189f3b').getByTitle(command, { exact: true }).waitFor();
+    await row('cd-7c01ef').getByText("echo 'two words' 'it'\\''s'").waitFor();
+    await row('cd-00aa11').getByText('Keeps quiet').waitFor();
+    await page.getByRole('link', { name: 'cd-189f3b' }).click();
+    const input = page.getByRole('region', { name: 'Input' });
+    assert.equal(await input.textContent(), set.stdin);
+    for (const text of ['/bin/bash', '/var/tmp', 'LANG=C'])
+      await page.getByText(text, { exact: true }).waitFor();
+  });
+
   it('fits a phone, page by page', async () => {
     const whole = page.viewportSize();
     await page.setViewportSize({ width: 390, height: 800 });
     const base = new URL(page.url()).origin;
-    for (const path of ['/', '/new', '/jobs/default/counter', '/workers', '/nowhere/at/all']) {
+    for (const path of [
+      '/',
+      '/new',
+      '/jobs/default/counter',
+      '/jobs/default/cd-189f3b',
+      '/workers',
+      '/nowhere/at/all',
+    ]) {
       await page.goto(base + path);
       await page.getByRole('heading').first().waitFor();
       const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
@@ -153,6 +182,8 @@ describe('the site in a real browser', leftOut, () => {
     await page.getByRole('button', { name: 'Kill' }).click();
     await page.getByText(/confirmed/).waitFor();
     await page.getByText('killed', { exact: true }).waitFor();
+    await page.getByRole('link', { name: 'sleeper' }).click();
+    await page.getByRole('cell', { name: 'killed by local', exact: true }).waitFor();
   });
 
   it('pauses, resumes and deletes', async () => {
@@ -185,6 +216,10 @@ describe('the site in a real browser', leftOut, () => {
     const link = await page.evaluate("localStorage.getItem('cronfleet.token')");
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByLabel('Token').waitFor();
+    await page.evaluate("location.hash = 'token=cf_mistyped'");
+    await page.getByText('This token is not valid here').waitFor();
+    // What was refused is the browser's to note, too.
+    complaints.length = 0;
     await page.evaluate(`location.hash = 'token=${link}'`);
     await page.getByRole('link', { name: 'Workers' }).waitFor();
     assert.equal(new URL(page.url()).hash, '');
