@@ -84,4 +84,31 @@ describe('an import while others change the same jobs', () => {
     assert.match(back.out, /^changed .* schedule: "@daily" -> "1 2 \* \* \*"$/m);
     assert.equal((await jobs())[0].timeout, '5m');
   });
+
+  it('says that each worker may run the jobs, unless it is told which may', async () => {
+    writeFileSync(join(dir, 'table'), '1 2 * * * one\n');
+    const run = async (...flags: string[]) =>
+      (await commandLine(api, 'import', join(dir, 'table'), ...flags)).notes;
+    const each = /each of the 2 workers may run .*--workers/;
+    await api.registered('w1');
+    await api.registered('w2', { labels: { zone: 'a' } });
+    assert.match(await run('--dry-run'), each);
+    assert.doesNotMatch(await run('--dry-run', '--labels', 'zone=a'), each);
+    assert.match(await run('--dry-run', '--workers', 'w1,w9'), /--workers w9: there is no such worker/);
+    assert.doesNotMatch(await run('--workers', 'w1'), each);
+    assert.doesNotMatch(await run(), each);
+    assert.deepEqual((await jobs())[0].target, { workers: ['w1'], labels: {} });
+  });
+
+  it('says of what is only shown that it would be done', async () => {
+    await imports('1 2 * * * one\n');
+    writeFileSync(join(dir, 'table'), '1 2 * * * two\n');
+    const { out } = await commandLine(api, 'import', join(dir, 'table'), '--dry-run', '--prune');
+    for (const pattern of [
+      /^would be taken over +crontab\/two-/m,
+      /^would be deleted +crontab\/one-/m,
+      /^1 would be taken over, 0 would be changed, 0 unchanged, 1 would be deleted, 0 lines not taken over/m,
+    ])
+      assert.match(out, pattern);
+  });
 });

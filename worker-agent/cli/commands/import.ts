@@ -1,52 +1,24 @@
 import { hostname } from 'node:os';
 import { clockChangeOf } from '#core/crontab/clock-change.ts';
-import { type Crontab, type CrontabOptions, parseCrontab, type Refused } from '#core/crontab/parse.ts';
+import { type Crontab, type CrontabOptions, parseCrontab } from '#core/crontab/parse.ts';
 import { namePattern } from '#core/model/ids.ts';
-import type { Job, JobInput } from '#core/model/job.ts';
 import { type Mistake, Refusal } from '#core/model/refusal.ts';
 import { zoneNamed } from '#core/schedule/zone.ts';
+import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, Usage } from '../command.ts';
 import { type CrontabFile, crontabFiles } from '../crontab-files.ts';
 import { inFolders, reconcile, type SourceTag, sourceOf } from '../crontab-sources.ts';
 import { flavourHere, homeOf, isProgram, machineZone, whoAmI } from '../host.ts';
-import { plain, shorten, table } from '../terminal.ts';
+import { advise, type Read, report, type Taken, type Told } from '../import-report.ts';
+import { targetOf } from '../target-flags.ts';
 import type { Jobs } from '../views.ts';
 import { withoutDefaults } from '../without-defaults.ts';
-import { applyAll, type Change, diffText } from './apply.ts';
-
-interface Taken {
-  job: JobInput;
-  place: string;
-  source: SourceTag | null;
-}
-interface Left extends Omit<Refused, 'partly'> {
-  file: string;
-}
-interface Remark {
-  place: string;
-  text: string;
-}
-/** What all tables say. */
-interface Read {
-  group: string;
-  taken: Taken[];
-  /** Lines that are not taken over. */
-  left: Left[];
-  /** What is taken over, and is not quite what it was to cron. */
-  remarks: Remark[];
-  sources: Set<SourceTag>;
-}
-/** What is to be said of all that. */
-interface Told extends Read {
-  changes: readonly Change[];
-  /** Jobs of these tables that have no line there any more, and go on. */
-  standing: readonly Job[];
-}
+import { applyAll } from './apply.ts';
 
 export const importCommand: Command = {
   ...{ name: 'import', part: 'Crontabs and files', words: 'FILE...', count: [0, Number.POSITIVE_INFINITY] },
   summary:
-    'Take crontabs over; a second time only sets what a line says (command, schedule, variables, user) back to it, all else of a job stays. 1 where a line was not taken over (others were)',
+    'Take crontabs over; a second time sets back what a line says of its job, and leaves the rest. 1 where a line was not taken over (others were)',
   example: 'crontab -l | cronfleet import -        (or: sudo cronfleet import /etc/crontab /etc/cron.d)',
   flags: {
     system: { help: 'each line names its user (known by itself for /etc/crontab and /etc/cron.d)' },
@@ -56,6 +28,8 @@ export const importCommand: Command = {
     },
     group: { value: 'G', help: 'into this group (crontab)' },
     timezone: { value: 'ZONE', help: "in which its times are meant (this machine's)" },
+    workers: { value: 'ID,...', help: 'only these workers may run the jobs (any may)' },
+    labels: { value: 'K=V,...', help: 'only workers of these labels may run the jobs' },
     prune: { help: 'delete the jobs that came from these tables and have no line there any more' },
     'dry-run': { help: 'only show what would be done' },
     json: jsonFlag.json,
@@ -72,11 +46,26 @@ export const importCommand: Command = {
     if (has('json')) {
       const names = standing.map(({ name }) => ({ group, name }));
       terminal.line(JSON.stringify({ changes, refused: left, remarks, gone: names }, null, 2));
-    } else report(context, { ...read, changes, standing });
-    advise(context, { ...read, changes, standing });
+    }
+    const isNew = changes.some(({ action }) => action === 'create');
+    const workers = !has('json') && (isNew || read.target !== null) ? await workersOf(context) : [];
+    const told = { ...read, changes, standing, workers };
+    if (!has('json')) report(context, told);
+    advise(context, told);
     return left.length > 0 ? 1 : 0;
   },
 };
+
+/** Who can be given runs. None where the server does not say: what was asked for is done all the same. */
+async function workersOf({ api }: Context): Promise<string[]> {
+  try {
+    const { items } = (await api().get('/workers')) as { items: { id: string; state: string }[] };
+    return items.filter(({ state }) => state !== 'dead').map(({ id }) => id);
+  } catch (error) {
+    if (error instanceof Unreachable || error instanceof Refusal) return [];
+    throw error;
+  }
+}
 
 /** Many hosts may import the same lines at a time, and each marks them as its own: of all at once one gets through, until a job has all the tags it can have. */
 const tries = 200;
@@ -131,15 +120,16 @@ async function readTables(context: Context): Promise<Read> {
   if (zone === null)
     throw new Usage("this machine's time zone has no name here; give it: --timezone Europe/Berlin");
   if (zoneNamed(zone) === null) throw new Usage(`--timezone ${zone}: expected a name such as Europe/Berlin`);
+  const target = targetOf(text('workers'), text('labels'));
   const names = new Map<string, number>();
   const shared = { zone, group, names, homeOf, flavour: flavourHere() };
-  const all: Read = { group, taken: [], left: [], remarks: [], sources: new Set() };
+  const all: Read = { group, taken: [], left: [], remarks: [], sources: new Set(), target };
   for (const file of args.flatMap((path) => crontabFiles(path, terminal.note))) {
     const { jobs, refused, source } = await readTable(file, shared, context);
     if (source !== null) all.sources.add(source);
     for (const { job, line } of jobs) {
       const place = `${file.path}:${line}`;
-      all.taken.push({ job, place, source });
+      all.taken.push({ job: target === null ? job : { ...job, target }, place, source });
       const text = clockChangeOf(job, context.now());
       if (text !== null) all.remarks.push({ place, text });
     }
@@ -196,97 +186,4 @@ function placed(refusal: Refusal, taken: readonly Taken[]): Refusal {
     return place === undefined ? one : { ...one, message: `${place}: ${one.message}` };
   });
   return new Refusal(refusal.code, refusal.message, { errors });
-}
-
-function report(context: Context, { taken, left, remarks, changes, standing }: Told): void {
-  const { terminal, has } = context;
-  const changed = new Map(changes.map((one) => [`${one.group}/${one.name}`, one]));
-  const colours = { create: 'green', update: 'yellow', unchanged: 'dim', delete: 'red' } as const;
-  if (taken.length > 0)
-    terminal.line(
-      table(
-        [
-          '',
-          'JOB',
-          'SCHEDULE',
-          'USER',
-          'COMMAND',
-          ...(changes.some(({ diff }) => diff.length > 0) ? ['WHAT'] : []),
-        ],
-        taken.map(({ job }) => {
-          const { action = 'unchanged', diff = [] } = changed.get(`${job.group}/${job.name}`) ?? {};
-          const said = { create: 'taken over', update: 'changed', unchanged: 'unchanged', delete: 'deleted' }[
-            action
-          ];
-          const zone =
-            context.text('timezone') === undefined && job.timezone === machineZone()
-              ? ''
-              : ` (${job.timezone})`;
-          return [
-            terminal.paint(colours[action], said),
-            `${job.group}/${job.name}`,
-            plain(`${job.schedule}${zone}`),
-            job.user ?? '-',
-            plain(shorten(job.command ?? '', 60)),
-            diffText(diff),
-          ];
-        }),
-      ),
-    );
-  for (const { file, line, text, reason } of left) {
-    terminal.line(`${terminal.paint('yellow', 'not taken over')}  ${file}:${line}: ${plain(reason)}`);
-    terminal.line(`    ${plain(shorten(text, 200))}`);
-  }
-  for (const { place, text } of remarks)
-    terminal.line(`${terminal.paint('yellow', 'not quite as cron')}  ${place}: ${text}`);
-  for (const { group, name, action } of changes)
-    if (action === 'delete')
-      terminal.line(
-        `${terminal.paint('red', 'deleted')}  ${group}/${name}: no line of its table says it any more`,
-      );
-  for (const { group, name, schedule, command } of standing)
-    terminal.line(
-      `${terminal.paint('yellow', 'no line any more')}  ${group}/${name}: ${plain(`${schedule} ${shorten(command ?? '', 60)}`)}`,
-    );
-  const count = (action: Change['action']) => changes.filter((one) => one.action === action).length;
-  const dry = has('dry-run') ? ' (--dry-run: nothing was done)' : '';
-  const gone = [
-    ...(count('delete') > 0 ? [`${count('delete')} deleted`] : []),
-    ...(standing.length > 0 ? [`${standing.length} without a line any more`] : []),
-  ];
-  terminal.line(
-    [
-      `${count('create')} taken over, ${count('update')} changed, ${count('unchanged')} unchanged`,
-      ...gone,
-      `${linesOf(left)} not taken over${dry}`,
-    ].join(', '),
-  );
-}
-
-const linesOf = ({ length }: readonly Left[]) => `${length} ${length === 1 ? 'line' : 'lines'}`;
-
-/** What to do next, on stderr. */
-function advise({ terminal, has }: Context, { taken, left, standing }: Told): void {
-  if (taken.length + left.length === 0) terminal.note('there was no line to read: an empty table, or none');
-  if (left.length > 0)
-    terminal.note(
-      `${linesOf(left)} not taken over, hence exit status 1${taken.length === 0 ? '' : '; the others were'}`,
-    );
-  if (standing.length > 0)
-    terminal.note(
-      has('prune')
-        ? `no job was deleted: of ${standing.length} without a line any more, the lines that could not be read may be those`
-        : `${standing.length} ${standing.length === 1 ? 'job goes' : 'jobs go'} on though no line of these tables says so any more, beside what an edited line has become; --prune deletes them, --prune --dry-run shows that first`,
-    );
-  if (has('dry-run') || has('json') || taken.length === 0) return;
-  const others = new Set(
-    taken.map(({ job }) => job.user).filter((user) => user != null && user !== whoAmI()?.name),
-  );
-  if (others.size > 0 && whoAmI()?.uid !== 0)
-    terminal.note(
-      `${[...others].join(', ')}: to run as another user the agent has to run as root; else those runs are refused, with that reason`,
-    );
-  terminal.note(
-    'cron runs these lines too, until you take them out of its tables (cronfleet doctor looks for that)',
-  );
 }

@@ -34,7 +34,8 @@ export async function cronToo({ api }: Context): Promise<Finding[]> {
   ];
 }
 
-function cronRuns(): boolean {
+/** Whether a cron runs on this host. */
+export function cronRuns(): boolean {
   try {
     return readdirSync('/proc').some((name) => /^\d+$/.test(name) && /^(?:cron|crond)$/.test(nameOf(name)));
   } catch {
