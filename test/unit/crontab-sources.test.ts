@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as v from 'valibot';
-import { inFolders, reconcile, sourceOf } from '#agent/cli/crontab-sources.ts';
+import { editedLines, inFolders, reconcile, sourceOf } from '#agent/cli/crontab-sources.ts';
 import { parseCrontab } from '#core/crontab/parse.ts';
 import { Job, type JobInput } from '#core/model/job.ts';
 
@@ -156,5 +156,60 @@ describe('an import of tables', () => {
     const found = reconcile(there, [{ job: { name: 'still' }, source: 'crontab:h:a' }], isOf);
     assert.deepEqual(names(found.gone), ['gone', 'gone-from-both']);
     assert.deepEqual(found.elsewhere, [job('elsewhere', 'crontab:g:a')]);
+  });
+});
+
+describe('a line that was edited', () => {
+  const lineOf = (text: string) => {
+    const [, at = '', command = ''] = /^(\S+ \S+) (.*)/.exec(text) ?? [];
+    return {
+      name: text.replaceAll(' ', '.'),
+      command,
+      schedule: `${at} * * *`,
+      overlap: 'allow',
+      catchUp: 'none',
+    } as const;
+  };
+  const was = (text: string, ...tags: string[]) =>
+    v.parse(Job, { ...lineOf(text), timeout: '5m', tags: tags.length === 0 ? ['crontab:h:a'] : tags });
+  const rows: [what: string, gone: Job[], fresh: string[], pairs: string[]][] = [
+    ['at another time', [was('1 2 x y')], ['1 3 x y'], ['1.2.x.y > 1.3.x.y']],
+    ['with another argument', [was('1 2 x y')], ['1 2 x z'], ['1.2.x.y > 1.2.x.z']],
+    ['in both, as the only one', [was('1 2 x')], ['1 3 y'], ['1.2.x > 1.3.y']],
+    [
+      'each by its surest likeness',
+      [was('1 2 x a'), was('1 2 x b'), was('5 5 z')],
+      ['1 3 x a', '1 2 x c', '6 6 q'],
+      ['1.2.x.a > 1.3.x.a', '1.2.x.b > 1.2.x.c', '5.5.z > 6.6.q'],
+    ],
+    ['or two, of which nobody knows which was which', [was('1 2 x')], ['1 3 x', '1 4 x'], []],
+    ['or either of two', [was('1 2 x'), was('1 3 x')], ['1 4 x'], []],
+    ['in another table', [was('1 2 x', 'crontab:h:b')], ['1 3 x'], []],
+    ['of a job that nobody had set anything on', [{ ...was('1 2 x'), timeout: null }], ['1 3 x'], []],
+  ];
+  for (const [what, gone, fresh, pairs] of rows)
+    it(`is known: ${what}`, () => {
+      const read = fresh.map((text) => ({ job: lineOf(text), source: 'crontab:h:a' }));
+      const found = editedLines(gone, read);
+      assert.deepEqual(
+        found.map((one) => `${one.was.name} > ${one.job.name}`),
+        pairs,
+      );
+      for (const { settings } of found) assert.deepEqual(settings, { timeout: '5m' });
+    });
+
+  it('has the settings of the former one named, but not what lines say and what it has itself', () => {
+    const set = {
+      tags: ['crontab:h:a', 'db'],
+      enabled: false,
+      description: 'd',
+      env: { A: '1' },
+      overlap: 'skip',
+    };
+    const [one] = editedLines(
+      [v.parse(Job, { ...was('1 2 x'), ...set })],
+      [{ job: { ...lineOf('1 3 x'), description: 'd' }, source: 'crontab:h:a' }],
+    );
+    assert.deepEqual(one?.settings, { timeout: '5m', tags: ['db'], enabled: false, overlap: 'skip' });
   });
 });

@@ -6,10 +6,10 @@ import { targetOf } from '#agent/cli/target-flags.ts';
 describe('the workers that flags name', () => {
   const rows: [workers: string | undefined, labels: string | undefined, target: unknown][] = [
     [undefined, undefined, null],
-    ['a', undefined, { workers: ['a'] }],
+    ['a', undefined, { labels: {}, workers: ['a'] }],
     ['a,b', 'zone=x', { workers: ['a', 'b'], labels: { zone: 'x' } }],
-    [undefined, 'zone=x,zone=y,disk=', { labels: { zone: ['x', 'y'], disk: '' } }],
-    [undefined, '__proto__=x', { labels: Object.fromEntries([['__proto__', 'x']]) }],
+    [undefined, 'zone=x,zone=y,disk=', { labels: { zone: ['x', 'y'], disk: '' }, workers: [] }],
+    [undefined, '__proto__=x', { labels: Object.fromEntries([['__proto__', 'x']]), workers: [] }],
   ];
   for (const [workers, labels, target] of rows)
     it(`are a target: ${workers} ${labels}`, () => assert.deepEqual(targetOf(workers, labels), target));

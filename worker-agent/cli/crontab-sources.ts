@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import type { Job, JobInput } from '#core/model/job.ts';
 import type { CrontabFile } from './crontab-files.ts';
-import { importedJob } from './imported-job.ts';
+import { importedJob, settingsBeside } from './imported-job.ts';
 
 /**
  * Where a job's line stands, as a tag of the job: by that a later import of the same table knows which of its jobs have no line there any
@@ -61,6 +61,51 @@ export function reconcile(
     gone: left.filter((job) => !isElsewhere(job)),
     elsewhere: left.filter(isElsewhere).map((job) => ({ ...job, tags: others(job.tags) })),
   };
+}
+
+/** A new job, and what people set on the one that it has come in place of. */
+export interface Edited {
+  job: JobInput;
+  was: Job;
+  settings: Record<string, unknown>;
+}
+
+/** By what a line is known again, the surest first: its command, its schedule and program, that no other of its table is new and none gone. */
+const likenesses: readonly ((job: JobInput) => unknown)[] = [
+  ({ command, stdin, user }) => [command, stdin ?? null, user ?? null],
+  ({ schedule, command, user }) => [schedule, command?.trim().split(/\s+/)[0], user ?? null],
+  () => null,
+];
+
+/**
+ * Of the new jobs those whose line is an edited one for certain, as one table has one job alone that is gone and one that is new of that
+ * likeness, and whose former job has settings that it has not.
+ */
+export function editedLines(
+  gone: readonly Job[],
+  fresh: readonly { job: JobInput; source: SourceTag | null }[],
+): Edited[] {
+  const found = new Map<JobInput, Job>();
+  for (const likeness of likenesses) {
+    const pairs = new Map<string, { was: Job[]; now: JobInput[] }>();
+    const former = new Set(found.values());
+    const pairAt = (source: SourceTag, job: JobInput) => {
+      const key = JSON.stringify([source, likeness(job)]);
+      const pair = pairs.get(key) ?? { was: [], now: [] };
+      pairs.set(key, pair);
+      return pair;
+    };
+    for (const { job, source } of fresh)
+      if (source !== null && !found.has(job)) pairAt(source, job).now.push(job);
+    for (const job of gone)
+      if (!former.has(job)) for (const tag of job.tags.filter(isMark)) pairAt(tag, job).was.push(job);
+    for (const { was, now } of pairs.values())
+      if (was.length === 1 && now.length === 1 && was[0] && now[0]) found.set(now[0], was[0]);
+  }
+  return [...found].flatMap(([job, was]) => {
+    const settings = settingsBeside({ ...was, tags: was.tags.filter((tag) => !isMark(tag)) }, job);
+    return Object.keys(settings).length === 0 ? [] : [{ job, was, settings }];
+  });
 }
 
 /** A job that has so many other tags that none of a table is left goes on without: what is not marked is never taken for gone. */

@@ -2,7 +2,7 @@ import type { Refused } from '#core/crontab/parse.ts';
 import type { Job, JobInput } from '#core/model/job.ts';
 import type { Context } from './command.ts';
 import { type Change, diffText } from './commands/apply.ts';
-import type { SourceTag } from './crontab-sources.ts';
+import type { Edited, SourceTag } from './crontab-sources.ts';
 import { cronRuns } from './doctor/cron-too.ts';
 import { machineZone, whoAmI } from './host.ts';
 import { plain, shorten, table } from './terminal.ts';
@@ -36,11 +36,12 @@ export interface Told extends Read {
   changes: readonly Change[];
   /** Jobs of these tables that have no line there any more, and go on. */
   standing: readonly Job[];
+  edited: readonly Edited[];
   /** Empty where nobody has to be told of them. */
   workers: readonly string[];
 }
 
-export function report(context: Context, { taken, left, remarks, changes, standing }: Told): void {
+export function report(context: Context, { taken, left, remarks, changes, standing, edited }: Told): void {
   const { terminal, has } = context;
   const changed = new Map(changes.map((one) => [`${one.group}/${one.name}`, one]));
   const dry = has('dry-run');
@@ -88,6 +89,12 @@ export function report(context: Context, { taken, left, remarks, changes, standi
     terminal.line(
       `${terminal.paint('yellow', 'no line any more')}  ${group}/${name}: ${plain(`${schedule} ${shorten(command ?? '', 60)}`)}`,
     );
+  for (const { job, was, settings } of edited) {
+    const values = Object.entries(settings).map(([field, value]) => `${field}: ${JSON.stringify(value)}`);
+    terminal.line(
+      `${terminal.paint('yellow', 'edited')}  ${job.group}/${job.name}: a new job, without what was set on ${was.group}/${was.name}: ${plain(values.join('; '))}`,
+    );
+  }
   const count = (action: Change['action']) => changes.filter((one) => one.action === action).length;
   const counted = (action: Change['action']) => `${count(action)} ${said(action, dry)}`;
   const gone = [

@@ -19,8 +19,5 @@ export function targetOf(workers: string | undefined, labels: string | undefined
     const [first = '', ...others] = values(key);
     return [key, others.length === 0 ? first : [first, ...others]] as const;
   });
-  return {
-    ...(ids.length === 0 ? {} : { workers: ids }),
-    ...(asked.length === 0 ? {} : { labels: Object.fromEntries(asked) }),
-  };
+  return { labels: Object.fromEntries(asked), workers: ids };
 }

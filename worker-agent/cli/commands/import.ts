@@ -7,7 +7,7 @@ import { zoneNamed } from '#core/schedule/zone.ts';
 import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, Usage } from '../command.ts';
 import { type CrontabFile, crontabFiles } from '../crontab-files.ts';
-import { inFolders, reconcile, type SourceTag, sourceOf } from '../crontab-sources.ts';
+import { editedLines, inFolders, reconcile, type SourceTag, sourceOf } from '../crontab-sources.ts';
 import { flavourHere, homeOf, isProgram, machineZone, whoAmI } from '../host.ts';
 import { advise, type Read, report, type Taken, type Told } from '../import-report.ts';
 import { targetOf } from '../target-flags.ts';
@@ -42,14 +42,20 @@ export const importCommand: Command = {
       );
     const read = await readTables(context);
     const { group, left, remarks } = read;
-    const { changes, standing } = await bringIn(context, read);
+    const { changes, standing, edited } = await bringIn(context, read);
     if (has('json')) {
       const names = standing.map(({ name }) => ({ group, name }));
-      terminal.line(JSON.stringify({ changes, refused: left, remarks, gone: names }, null, 2));
+      const lines = edited.map(({ job, was, settings }) => ({
+        group,
+        name: job.name,
+        was: was.name,
+        settings,
+      }));
+      terminal.line(JSON.stringify({ changes, refused: left, remarks, gone: names, edited: lines }, null, 2));
     }
     const isNew = changes.some(({ action }) => action === 'create');
     const workers = !has('json') && (isNew || read.target !== null) ? await workersOf(context) : [];
-    const told = { ...read, changes, standing, workers };
+    const told = { ...read, changes, standing, edited, workers };
     if (!has('json')) report(context, told);
     advise(context, told);
     return left.length > 0 ? 1 : 0;
@@ -71,7 +77,7 @@ async function workersOf({ api }: Context): Promise<string[]> {
 const tries = 200;
 
 /** Makes the jobs of the group what the tables say, by how they stand: where others change them meanwhile, by how they stand then. */
-async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'changes' | 'standing'>> {
+async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'changes' | 'standing' | 'edited'>> {
   const { args, has } = context;
   const { group, taken, left, sources } = read;
   const isGone = inFolders(args, hostname());
@@ -87,6 +93,8 @@ async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'change
     const jobs = [...found.jobs, ...(prunes ? found.elsewhere : [])];
     const gone = prunes ? found.gone : [];
     const revisions = new Map(there.map(({ job, revision }) => [job.name, revision]));
+    const fresh = taken.filter(({ job }) => !revisions.has(job.name));
+    const edited = editedLines(found.gone, fresh);
     const seen = [...jobs, ...gone].map(({ name }) => [`${group}/${name}`, revisions.get(name) ?? null]);
     try {
       const changes = await applyAll(
@@ -96,7 +104,7 @@ async function bringIn(context: Context, read: Read): Promise<Pick<Told, 'change
         gone.map(({ name }) => `${group}/${name}`),
         Object.fromEntries(seen),
       );
-      return { changes, standing: prunes ? [] : found.gone };
+      return { changes, standing: prunes ? [] : found.gone, edited };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code !== 'revision_conflict') throw placed(error, taken);
