@@ -49,11 +49,12 @@ export function formatCrontab(jobs: readonly Job[], options: FormatOptions): str
   }
   const table = new Table(options);
   const { single, chain } = chained(drafts);
-  for (const draft of single) {
+  for (const draft of byZone(single, table.zone)) {
     const why = table.writeAlone(draft);
     if (why !== null) left.push(`${own}${draft.job.group}/${draft.job.name} is not here: it ${why}`);
   }
-  for (const draft of chain) table.write(draft);
+  for (const alike of Map.groupBy(chain, ({ env }) => env.size).values())
+    for (const draft of byZone(alike, table.zone)) table.write(draft);
   const gap = table.lines.length > 0 && left.length > 0 ? [''] : [];
   return [...table.lines, ...gap, ...left, ''].join('\n');
 }
@@ -112,16 +113,38 @@ function chained(drafts: readonly Draft[]): { single: Draft[]; chain: Draft[] } 
   return { single, chain };
 }
 
+/**
+ * The jobs of one zone together, those of `zone` first, so that CRON_TZ changes as seldom as it can. Equal lines keep their order, by which
+ * they are numbered when they are read.
+ */
+function byZone(drafts: readonly Draft[], zone: string): Draft[] {
+  const sorted: Draft[] = [];
+  let left = drafts;
+  for (let now = zone; left.length > 0; now = left[0]?.job.timezone ?? now) {
+    const rest: Draft[] = [];
+    const waiting = new Set<string>();
+    for (const draft of left)
+      if (draft.job.timezone === now && !draft.lines.some((line) => waiting.has(line))) sorted.push(draft);
+      else {
+        rest.push(draft);
+        for (const line of draft.lines) waiting.add(line);
+      }
+    left = rest;
+  }
+  return sorted;
+}
+
 /** The lines so far, and what they have set. */
 class Table {
   readonly lines: string[] = [];
   readonly #options: FormatOptions;
   readonly #standing = new Map(given);
-  #zone: string;
+  /** In which the next line would be read. */
+  zone: string;
 
   constructor(options: FormatOptions) {
     this.#options = options;
-    this.#zone = options.zone;
+    this.zone = options.zone;
   }
 
   write(draft: Draft): void {
@@ -164,8 +187,8 @@ class Table {
     const head: string[] = [];
     const lost = losses(job);
     if (lost.length > 0) head.push(`${own}${job.group}/${job.name} is here without ${lost.join(', ')}`);
-    if (job.timezone !== this.#zone) {
-      this.#zone = job.timezone;
+    if (job.timezone !== this.zone) {
+      this.zone = job.timezone;
       head.push(
         `${own}CRON_TZ is cronie's; Debian's cron reads the lines below in its own zone`,
         `CRON_TZ=${job.timezone}`,

@@ -192,6 +192,40 @@ describe('a crontab of jobs that were made elsewhere', () => {
     ]);
   });
 
+  const zoned = (...rows: [name: string, zone: string, more?: JobInput['env']][]) =>
+    formatCrontab(
+      rows.map(([name, timezone, env = {}]) =>
+        job({ name, command: name, schedule: '@daily', timezone, env: { PATH: '/usr/bin:/bin', ...env } }),
+      ),
+      options,
+    )
+      .match(/^(?:@daily \S+|CRON_TZ=\S+)/gm)
+      ?.map((line) => line.replace('@daily ', ''));
+  const [berlin, tokyo, utc] = ['Europe/Berlin', 'Asia/Tokyo', 'UTC'];
+
+  it('has the jobs of a zone together, those of the machine first', () => {
+    assert.deepEqual(
+      zoned(['a', utc], ['b', berlin], ['c', tokyo], ['d', utc], ['e', berlin], ['f', tokyo]),
+      ['b', 'e', 'CRON_TZ=UTC', 'a', 'd', 'CRON_TZ=Asia/Tokyo', 'c', 'f'],
+    );
+    assert.deepEqual(zoned(['a', tokyo], ['b', utc], ['c', tokyo]), [
+      ...['CRON_TZ=Asia/Tokyo', 'a', 'c', 'CRON_TZ=UTC', 'b'],
+    ]);
+  });
+
+  it('goes on in the zone of the last line where more variables come', () => {
+    const more = { A: '1' };
+    assert.deepEqual(zoned(['a', utc, more], ['b', berlin], ['c', utc], ['d', berlin, more]), [
+      ...['b', 'CRON_TZ=UTC', 'c', 'a', 'CRON_TZ=Europe/Berlin', 'd'],
+    ]);
+  });
+
+  it('keeps equal lines in their order, whatever their zones', () => {
+    const text = 'CRON_TZ=UTC\n@daily x\nCRON_TZ=Europe/Berlin\n@daily x\n@daily y\n';
+    const jobs = jobsOf(text, options);
+    assert.deepEqual(byName(jobsOf(formatCrontab(jobs, options), options)), byName(jobs));
+  });
+
   it('names the users of a system table', () => {
     const written = formatCrontab(
       [
