@@ -42,7 +42,7 @@ export async function lastDue(
   if (at === null)
     throw new Refusal(
       'instant_missing',
-      `instant: ${id} has had none of a schedule yet; expected one of its runs`,
+      `instant: ${id} has had none of a schedule yet; only instants of a schedule have a why`,
     );
   return at;
 }

@@ -201,6 +201,7 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const [run] = JSON.parse((await cli(['show', 'long', '--json'])).out).running;
     assert.equal((await cli(['kill', run.id])).code, 0);
     assert.equal(await closed, 125);
+    assert.match((await cli(['runs', 'long'])).out, /killed by local$/m);
   });
 
   it('reads with --json what tables show, in every reading command', async () => {
@@ -224,7 +225,10 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
     const { code, out } = await cli(['why', 'at-four']);
     assert.match(out, /^\d{4}-\d\d-\d\d 04:00:00Z: The job was made only later, .*\n.*\[job\]/);
     assert.equal(code, 0);
-    assert.match((await cli(['why', 'three'])).err, /default\/three has had none of a schedule yet/);
+    assert.match(
+      (await cli(['why', 'three'])).out,
+      /^default~three~\S+: local asked for it by hand; it is failed/,
+    );
   });
 
   it('looks at everything else where settings are wrong, and names each mistake', async () => {

@@ -34,6 +34,8 @@ export interface Command {
   /** How many words it takes, at least and at most. */
   count: readonly [least: number, most: number];
   summary: string;
+  /** What else its help says. */
+  note?: string;
   example: string;
   flags?: Readonly<Record<string, Flag>>;
   /** Whether it needs no server, and so has no --url and --token. */

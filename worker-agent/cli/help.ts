@@ -19,6 +19,7 @@ export function helpOf(command: Command): string {
   return [
     usageOf(command),
     `  ${command.summary}`,
+    ...(command.note === undefined ? [] : [`  ${command.note}`]),
     ...(flags.length === 0 ? [] : ['', ...flags.map(([flag, help]) => `  ${flag.padEnd(width)}  ${help}`)]),
     '',
     'Example:',

@@ -26,6 +26,23 @@ export function stateText({ paint }: Terminal, state: RunState): string {
   return colour === undefined ? state : paint(colour, state);
 }
 
+/** Whether a text is a run's id, and no job's name. */
+export const isRun = (text: string) => text.includes('~');
+
+/** The run of a job that began last, be it over or not; what never began counts where there is no other. */
+export function newestOf({ running, last }: Pick<Jobs, 'running' | 'last'>): Run | null {
+  const began = ({ startedAt, claimedAt }: Run) => startedAt ?? claimedAt ?? '';
+  return [...running, ...(last === null ? [] : [last])].reduce<Run | null>(
+    (newest, one) => (newest === null || began(one) > began(newest) ? one : newest),
+    null,
+  );
+}
+
+/** Why a run is in its state; who killed it stands in its kill alone. */
+export function reasonText({ state, reason, kill }: Pick<Run, 'state' | 'reason' | 'kill'>): string {
+  return reason === '' && state === 'killed' && kill !== null ? `killed by ${kill.by}` : reason;
+}
+
 /** A time as tables show it. */
 export function timeText(iso: string | null | undefined): string {
   return iso?.replace('T', ' ').replace(/\.000Z$/, 'Z') ?? '-';

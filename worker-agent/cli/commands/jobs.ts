@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { parseJobId } from '#core/model/ids.ts';
 import { type Command, type Context, jsonFlag, show } from '../command.ts';
 import { followRuns } from '../follow.ts';
+import { instantOf, timeForms } from '../instant.ts';
 import { plain, table } from '../terminal.ts';
 import { type Jobs, lacksHistory, noteAway, scheduleText, stateText, timeText } from '../views.ts';
 
@@ -107,11 +108,15 @@ export const jobCommands: readonly Command[] = [
     example: 'cronfleet pause backup --reason "disk swap" --until 2026-11-23T06:00:00+01:00',
     flags: {
       reason: { value: 'TEXT', help: 'kept with it' },
-      until: { value: 'TIME', help: 'goes on by itself then' },
+      until: { value: 'TIME', help: `goes on by itself then: ${timeForms}` },
       ...jsonFlag,
     },
     async run(context) {
-      const body = { reason: context.text('reason') ?? '', until: context.text('until') ?? null };
+      const until = context.text('until');
+      const body = {
+        reason: context.text('reason') ?? '',
+        until: until === undefined ? null : instantOf(until, '--until'),
+      };
       const view = await context.api().send('POST', `${jobPath(context.args[0])}/pause`, body);
       return show<Jobs>(
         context,

@@ -4,12 +4,22 @@ import { Refusal } from '#core/model/refusal.ts';
 import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
+import { instantOf, timeForms } from '../instant.ts';
 import { type FoundLine, search } from '../search.ts';
 import { plain, table } from '../terminal.ts';
-import { type Jobs, lacksHistory, type Run, stateText, timeText, tookText } from '../views.ts';
+import {
+  isRun,
+  type Jobs,
+  lacksHistory,
+  newestOf,
+  type Run,
+  reasonText,
+  stateText,
+  timeText,
+  tookText,
+} from '../views.ts';
 import { jobPath } from './jobs.ts';
-
-const isRun = (text: string) => text.includes('~');
+import { why } from './why.ts';
 
 /** A run by its id, or the last one of a job. */
 async function runNamed(context: Context, text: string): Promise<string> {
@@ -19,7 +29,7 @@ async function runNamed(context: Context, text: string): Promise<string> {
   }
   const { group, name } = parseJobId(text);
   const view = (await context.api().get(jobPath(text))) as Jobs;
-  const run = view.running[0] ?? view.last;
+  const run = newestOf(view);
   if (run === null && lacksHistory(view))
     throw new Unreachable(
       `which run of ${group}/${name} was its last the history knows, and it does not answer the server at the moment`,
@@ -47,16 +57,20 @@ export const runCommands: readonly Command[] = [
         value: 'STATE',
         help: 'in this state: succeeded, failed, timed_out, killed, lost, skipped, missed, running, ...',
       },
-      from: { value: 'TIME', help: 'of instants from then on' },
-      to: { value: 'TIME', help: 'of instants before' },
+      from: { value: 'TIME', help: `of instants from then on: ${timeForms}` },
+      to: { value: 'TIME', help: 'of instants before, written alike' },
       worker: { value: 'ID', help: 'on this worker' },
       limit: { value: 'N', help: 'at most so many (20)' },
       ...jsonFlag,
     },
     async run(context) {
       const { text, terminal, args } = context;
+      const time = (name: string) => {
+        const given = text(name);
+        return given === undefined ? undefined : instantOf(given, `--${name}`);
+      };
       const query = {
-        ...Object.fromEntries(['state', 'from', 'to', 'worker'].map((name) => [name, text(name)])),
+        ...{ state: text('state'), from: time('from'), to: time('to'), worker: text('worker') },
         job: args[0],
         limit: text('limit') ?? '20',
       };
@@ -76,7 +90,7 @@ export const runCommands: readonly Command[] = [
             timeText(run.startedAt),
             tookText(run.durationMs),
             run.worker ?? '-',
-            plain(run.reason),
+            plain(reasonText(run)),
           ]),
         ),
       );
@@ -174,30 +188,5 @@ export const runCommands: readonly Command[] = [
       );
     },
   },
-  {
-    ...{
-      name: 'why',
-      part: 'Runs',
-      words: 'JOB [INSTANT]',
-      count: [1, 2],
-      summary: 'Why an instant ran, or did not; the last one unless said',
-    },
-    example: 'cronfleet why backup 2026-11-22T02:30:00Z',
-    flags: jsonFlag,
-    async run(context) {
-      const [job = '', instant] = context.args;
-      const why = await context.api().get('/why', { job, instant });
-      return show<{
-        instant: string;
-        state: string;
-        sentence: string;
-        evidence: { at: string | null; what: string; source: string }[];
-      }>(context, why, ({ instant, sentence, evidence }) =>
-        [
-          `${timeText(instant)}: ${plain(sentence)}`,
-          ...evidence.map(({ at, what, source }) => `  ${timeText(at)}  ${plain(what)}  [${plain(source)}]`),
-        ].join('\n'),
-      );
-    },
-  },
+  why,
 ];
