@@ -274,6 +274,31 @@ describe('the command line', { skip: process.platform === 'linux' ? false : 'age
       }
   });
 
+  it('says of a second start in its folder that it is up, under which link', async () => {
+    const { url, token } = JSON.parse(readFileSync(join(data, 'client.json'), 'utf8'));
+    const { code, out, err } = await cli(['up', '--listen', '127.0.0.1:0']);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /^cronfleet: cronfleet is up already \(pid \d+\): .*\n$/);
+    assert.ok(err.includes(`${url}/#token=${token}\n`), err);
+  });
+
+  it('says where another server answers than the one that left its token, and how to name it', async () => {
+    const { url, token } = JSON.parse(readFileSync(join(data, 'client.json'), 'utf8'));
+    const before = join(dir, 'before');
+    mkdirSync(join(before, 'fleet'), { recursive: true });
+    writeFileSync(join(before, 'client.json'), JSON.stringify({ url, token: 'cf_old_x', pid: 1 }));
+    const env = { CRONFLEET_DATA: before };
+    const other = await cli(['ls'], { env });
+    assert.equal(other.code, 1);
+    assert.match(other.err, /another cronfleet answers there \(CRONFLEET_DATA names/);
+    writeFileSync(join(before, 'fleet', 'fleet.json'), JSON.stringify({ url, token }));
+    const fleet = await cli(['ls'], { env });
+    assert.ok(fleet.err.includes(`CRONFLEET_DATA=${join(before, 'fleet')}`), fleet.err);
+    assert.equal((await cli(['ls'], { env: { CRONFLEET_DATA: join(before, 'fleet') } })).code, 0);
+    const named = await cli(['ls'], { env: { ...env, CRONFLEET_TOKEN: 'cf_a_b' } });
+    assert.match(named.err, /is the token right\?/);
+  });
+
   it('tries a channel out, and says what is wrong and who has heard of it', async () => {
     const hook = await webhookReceiver();
     const { url, token } = JSON.parse(readFileSync(join(data, 'client.json'), 'utf8'));

@@ -125,3 +125,20 @@ describe('the last run of a job', () => {
     assert.equal(newestOf({ running: [], last: null } as never), null);
   });
 });
+
+describe('ls', () => {
+  it('shows what a job runs, in one line and not all of a long one, and its zone where it is another', async () => {
+    await save('a', {
+      command: `one\ntwo ${'x'.repeat(60)}`,
+      schedule: '0 2 * * *',
+      timezone: 'Pacific/Apia',
+    });
+    await save('b', { argv: ['/bin/echo', 'hello'], schedule: '0 3 * * *', timezone: 'UTC' });
+    await save('c', { command: 'by hand', timezone: 'Pacific/Apia' });
+    const [head, ...rows] = (await cli('ls')).out.trim().split('\n');
+    assert.match(head ?? '', /^JOB +SCHEDULE +NEXT +LAST +COMMAND$/);
+    assert.match(rows[0] ?? '', /^a +0 2 \* \* \* Pacific\/Apia {2}\S+ \S+ {2}- +one·two x{31}…$/);
+    assert.match(rows[1] ?? '', /^b +0 3 \* \* \* {2,}\S+ \S+ {2}- +\/bin\/echo hello$/);
+    assert.match(rows[2] ?? '', /^c +by hand {2,}- {2,}- +by hand$/);
+  });
+});

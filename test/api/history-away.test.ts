@@ -105,7 +105,7 @@ describe('while the history is away', () => {
     store.set(refused);
     const jobs = await commandLine(api, 'ls');
     assert.equal(jobs.code, 0);
-    assert.match(jobs.out, /^b +\*\/5 \* \* \* \* +\S+ \S+ +\?$/m);
+    assert.match(jobs.out, /^b +\*\/5 \* \* \* \* +\S+ \S+ +\? /m);
     assert.match(jobs.notes, /^the history does not answer the server at the moment: how jobs last ended/);
     const workers = await commandLine(api, 'workers');
     assert.match(workers.out, /^w1 +live/m);

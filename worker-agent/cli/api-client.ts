@@ -29,7 +29,13 @@ export interface Api {
   raw(path: string, accept: string): Promise<Response>;
 }
 
-export function apiClient(url: string, token: string, fetcher: typeof fetch): Api {
+/** `stranger`: what is to be said where the token is not known there; null: what the server says. */
+export function apiClient(
+  url: string,
+  token: string,
+  fetcher: typeof fetch,
+  stranger: string | null = null,
+): Api {
   async function call(
     path: string,
     query: Query,
@@ -48,6 +54,7 @@ export function apiClient(url: string, token: string, fetcher: typeof fetch): Ap
       throw new Unreachable(unanswered(url, error));
     }
     if (good(response)) return response;
+    if (response.status === 401 && stranger !== null) throw new Refusal('other_server', stranger);
     throw refusalOf(url, response.status, await response.text());
   }
   async function json(response: Promise<Response>): Promise<unknown> {

@@ -18,7 +18,8 @@ export class NoServerKnown extends Unreachable {}
  * goes to that server only, whatever URL is named.
  */
 export function findServer({ url, token, data }: ServerNames, fetcher: typeof fetch): Api {
-  const left = readClientFile(data) ?? fleetIn(data) ?? fleetIn(join(data, 'fleet'));
+  const up = readClientFile(data);
+  const left = up ?? fleetIn(data) ?? fleetIn(join(data, 'fleet'));
   const where = (url ?? left?.url)?.replace(/\/+$/, '');
   if (where === undefined)
     throw new NoServerKnown(
@@ -31,7 +32,22 @@ export function findServer({ url, token, data }: ServerNames, fetcher: typeof fe
     throw new Unreachable(
       `no token is known for ${where}: set CRONFLEET_TOKEN (cronfleet token create NAME --role R makes one)`,
     );
-  return apiClient(where, pass, fetcher);
+  return apiClient(
+    where,
+    pass,
+    fetcher,
+    up?.url === where && pass === up.token ? otherThere(where, data) : null,
+  );
+}
+
+/** Why a token that `up` left may be refused where `up` was: another took its port. */
+function otherThere(url: string, data: string): string {
+  const folder = join(data, 'fleet');
+  const whose =
+    fleetIn(folder)?.url === url
+      ? `that of npm run fleet, it seems: CRONFLEET_DATA=${folder}`
+      : 'CRONFLEET_DATA names the folder of the one that is meant, CRONFLEET_URL and CRONFLEET_TOKEN a server';
+  return `${url} does not know the token that cronfleet up (npm start) left in ${data}: another cronfleet answers there (${whose}), or it was revoked`;
 }
 
 /** What the local fleet of several processes leaves: its first server. */

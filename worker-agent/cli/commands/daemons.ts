@@ -1,8 +1,11 @@
 import { oidcNames } from '#core/cluster/oidc-settings.ts';
+import { Refusal } from '#core/model/refusal.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { siteFrom } from '#functions/site.ts';
+import { readClientFile } from '../../client-file.ts';
 import { serviceManager } from '../../service-manager.ts';
 import { loadSettings, type Settings, settingHelp, settingNames } from '../../settings.ts';
+import { apiClient } from '../api-client.ts';
 import type { Command, Context, Flag } from '../command.ts';
 import { siteFolder, version } from '../shipped.ts';
 
@@ -89,6 +92,28 @@ export const warden: Command = {
   },
 };
 
+const answerMs = 3_000;
+
+/** Where the store is in use since another `up` serves it: the refusal that says where that is. */
+async function upAlready(error: unknown, data: string): Promise<Refusal | null> {
+  const known = readClientFile(data);
+  if (!(error instanceof Refusal) || error.code !== 'store_in_use' || known === null) return null;
+  const { url, token, pid } = known;
+  const stop = new AbortController();
+  const cancel = systemClock().after(answerMs, () => stop.abort());
+  // The version is told to those only whose token it knows.
+  const isIt = await apiClient(url, token, fetch)
+    .health(stop.signal)
+    .then(
+      ({ version: told }) => told !== undefined,
+      () => false,
+    )
+    .finally(cancel);
+  return isIt
+    ? new Refusal('up_already', `cronfleet is up already (pid ${pid}): ${url}/#token=${token}`)
+    : null;
+}
+
 const never = new Promise<never>(() => {});
 const livesOn = 'stopping; running jobs live on';
 
@@ -104,7 +129,10 @@ export const daemons: readonly Command[] = [
       farewell: livesOn,
       async start(settings, { terminal }) {
         const { startStandalone } = await import('../../standalone.ts');
-        const running = await startStandalone(settings, { version, site: siteFrom(siteFolder) });
+        const starting = startStandalone(settings, { version, site: siteFrom(siteFolder) });
+        const running = await starting.catch(async (error: unknown) => {
+          throw (await upAlready(error, settings.data)) ?? error;
+        });
         terminal.line(`cronfleet is up: ${running.url}/#token=${running.token}`);
         return { ...running, ready: Promise.resolve(`up at ${running.url}`) };
       },

@@ -2,9 +2,18 @@ import { stringify } from 'yaml';
 import { parseJobId } from '#core/model/ids.ts';
 import { type Command, type Context, jsonFlag, show } from '../command.ts';
 import { followRuns } from '../follow.ts';
+import { machineZone } from '../host.ts';
 import { instantOf, timeForms } from '../instant.ts';
-import { plain, table } from '../terminal.ts';
-import { type Jobs, lacksHistory, noteAway, scheduleText, stateText, timeText } from '../views.ts';
+import { plain, shorten, table } from '../terminal.ts';
+import {
+  commandText,
+  type Jobs,
+  lacksHistory,
+  noteAway,
+  scheduleText,
+  stateText,
+  timeText,
+} from '../views.ts';
 
 /** The path of a job that somebody named: NAME (group default) or GROUP/NAME. */
 export function jobPath(text: string | undefined): string {
@@ -13,6 +22,15 @@ export function jobPath(text: string | undefined): string {
 }
 
 const idOf = ({ job: { group, name } }: Jobs) => (group === 'default' ? name : `${group}/${name}`);
+
+/** Of a command so much is listed; `show` has all of it. */
+const mostOfCommand = 40;
+
+/** A schedule, with its zone where that is neither UTC nor the one of this machine. */
+function whenText(job: Jobs['job'], here: string | null): string {
+  const isTold = job.schedule !== null && job.timezone !== 'UTC' && job.timezone !== here;
+  return `${scheduleText(job)}${isTold ? ` ${plain(job.timezone)}` : ''}`;
+}
 
 export const jobCommands: readonly Command[] = [
   {
@@ -40,9 +58,10 @@ export const jobCommands: readonly Command[] = [
         return 0;
       }
       if (found.some(lacksHistory)) noteAway(terminal, 'how jobs last ended is left out. What runs, runs on');
+      const here = machineZone();
       return show<Jobs[]>(context, found, (list) =>
         table(
-          ['JOB', 'SCHEDULE', 'NEXT', 'LAST', ''],
+          ['JOB', 'SCHEDULE', 'NEXT', 'LAST', '', 'COMMAND'],
           list.map((view) => {
             const { job, next, last, paused, running } = view;
             const notes = [
@@ -56,7 +75,8 @@ export const jobCommands: readonly Command[] = [
             ];
             const unknown = lacksHistory(view) ? '?' : '-';
             const state = last === null ? unknown : stateText(terminal, last.state);
-            return [idOf(view), scheduleText(job), timeText(next[0]), state, notes.join(', ')];
+            const command = shorten(commandText(job), mostOfCommand);
+            return [idOf(view), whenText(job, here), timeText(next[0]), state, notes.join(', '), command];
           }),
         ),
       );
