@@ -142,3 +142,29 @@ describe('ls', () => {
     assert.match(rows[2] ?? '', /^c +by hand {2,}- {2,}- +by hand$/);
   });
 });
+
+describe('what is malformed in a call', () => {
+  it('makes it a wrong one; what is well-formed and refused does not', async () => {
+    await save('a', { command: 'x' });
+    for (const [code, ...words] of [
+      [2, 'ls', '--state', 'bad'],
+      [2, 'ls', '--group', 'a b'],
+      [2, 'runs', '--limit', '0'],
+      [2, 'runs', 'a b'],
+      [2, 'show', 'a/b/c'],
+      [2, 'why', 'a b'],
+      [2, 'why', 'a~b'],
+      [2, 'logs', 'a~b'],
+      [2, 'kill', 'a'],
+      [2, 'kill', 'default~a~o1~1', '--grace', 'long'],
+      [2, 'search', 'a', 'x', '--days', 'x'],
+      [2, 'next', '99 * * * *'],
+      [2, 'next', '@daily', '--timezone', 'Nowhere'],
+      [1, 'show', 'b'],
+      [1, 'kill', 'default~a~o1~1'],
+      [1, 'run', 'a', '--worker', 'w9'],
+      [1, 'pause', 'a', '--until', '2020-01-01 00:00:00Z'],
+    ] as const)
+      assert.equal((await cli(...words)).code, code, words.join(' '));
+  });
+});

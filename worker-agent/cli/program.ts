@@ -112,6 +112,15 @@ const advice: Record<string, string> = {
   no_worker: 'cronfleet workers says who lives; cronfleet doctor says more',
 };
 
+/** Of a refusal that what was called for is malformed: a wrong call. */
+const malformed = ['query_invalid', 'path_invalid', 'name_invalid', 'run_id_invalid'];
+/** The same, but where it is a file or a crontab that is refused. */
+const malformedOutside = ['body_invalid', 'schedule_invalid'];
+
+function isWrongCall({ code }: Refusal, { part }: Command): boolean {
+  return malformed.includes(code) || (part !== 'Crontabs and files' && malformedOutside.includes(code));
+}
+
 function complain(error: unknown, command: Command, { note }: Terminal): number {
   if (error instanceof Usage) {
     note(
@@ -140,7 +149,7 @@ function complain(error: unknown, command: Command, { note }: Terminal): number 
     note(
       [...said.map((line) => `cronfleet: ${line}`), ...(hint === undefined ? [] : [`  ${hint}`])].join('\n'),
     );
-    return 1;
+    return isWrongCall(error, command) ? 2 : 1;
   }
   throw error;
 }
