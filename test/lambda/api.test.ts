@@ -8,6 +8,7 @@ const suites = {
   alerts: () => import('#test/api/alerts.test.ts'),
   audit: () => import('#test/api/audit.test.ts'),
   bodies: () => import('#test/api/bodies.test.ts'),
+  'command-line': () => import('#test/api/command-line.test.ts'),
   course: () => import('#test/api/course.test.ts'),
   findings: () => import('#test/api/findings.test.ts'),
   fuzz: () => import('#test/api/fuzz.test.ts'),
