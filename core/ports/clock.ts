@@ -13,6 +13,14 @@ export interface Clock {
   after(ms: number, fn: () => void): () => void;
 }
 
+/**
+ * How far (ms) a clock elsewhere is ahead of ours at the least, by the time that it told in an answer; negative: behind. When between asking
+ * and the answer it told that is not known, so a slow answer accuses no clock.
+ */
+export function aheadBy(told: number, asked: number, answered: number): number {
+  return told - Math.max(asked, Math.min(told, answered));
+}
+
 /** Resolves after `ms`, or at once when `stop` fires. It never rejects: who waits asks `stop.aborted` itself. */
 export function sleep(clock: Clock, ms: number, stop?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

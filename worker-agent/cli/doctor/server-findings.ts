@@ -1,4 +1,5 @@
 import { Refusal } from '#core/model/refusal.ts';
+import { aheadBy } from '#core/ports/clock.ts';
 import { systemClock } from '#core/ports/system-clock.ts';
 import { type Api, Unreachable } from '../api-client.ts';
 import type { Context } from '../command.ts';
@@ -47,7 +48,7 @@ export async function serverFindings(
       async () => {
         const asked = now();
         const date = (await server.raw('/me', 'application/json')).headers.get('date');
-        return clockFinding(date, { asked, answered: now() });
+        return clockFinding(date, asked, now());
       },
       async () => workerFindings(((await server.get('/workers')) as { items: Worker[] }).items),
       () => fleetFindings(server),
@@ -99,17 +100,11 @@ async function signInFinding(server: Api): Promise<Finding[]> {
   }
 }
 
-/**
- * The Date of an answer has whole seconds, so only what is more than one off can be seen. When in its time the answer was given is not known:
- * a slow one accuses no clock.
- */
-function clockFinding(
-  date: string | null,
-  { asked, answered }: { asked: number; answered: number },
-): Finding[] {
+/** The Date of an answer has whole seconds, so only what is more than one off can be seen. */
+function clockFinding(date: string | null, asked: number, answered: number): Finding[] {
   const there = Date.parse(date ?? '');
   if (Number.isNaN(there)) return [];
-  const off = Math.round((Math.max(asked, Math.min(there, answered)) - there) / 1_000);
+  const off = Math.round(-aheadBy(there, asked, answered) / 1_000);
   return Math.abs(off) <= 2
     ? [ok("this clock and the server's agree")]
     : [

@@ -1,7 +1,7 @@
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import type { StoreFinding } from '#core/model/store-finding.ts';
-import type { Clock } from '#core/ports/clock.ts';
+import { aheadBy, type Clock } from '#core/ports/clock.ts';
 import { KvError } from '#core/ports/kv.ts';
 import { ofCertificates } from './certificates.ts';
 import { explain } from './fault.ts';
@@ -229,9 +229,7 @@ async function ofCompaction(members: Members): Promise<StoreFinding[]> {
 async function ofClock(name: string, { tls }: EtcdOptions, clock: Clock): Promise<StoreFinding[]> {
   const asked = clock.now();
   const date = await dateOf(name, tls);
-  const answered = clock.now();
-  // When in its time the answer was given is not known: a slow one accuses no clock.
-  const off = date - Math.max(asked, Math.min(date, answered));
+  const off = aheadBy(date, asked, clock.now());
   if (Number.isNaN(off) || Math.abs(off) < clockOffMs) return [];
   return [
     note(
