@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Job } from '#core/model/job.ts';
+import { reasonOf } from '#core/model/run.ts';
 import type { JobView } from './api.ts';
 import { Overview } from './overview.tsx';
 import {
@@ -9,7 +10,6 @@ import {
   jobTitle,
   Link,
   may,
-  reasonOf,
   Schedule,
   type Shared,
   State,

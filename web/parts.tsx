@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/preact-query';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Job } from '#core/model/job.ts';
+import { reasonOf } from '#core/model/run.ts';
 import type { Client, Me, Page, Run } from './api.ts';
 
 /** What every page gets. */
@@ -242,11 +243,6 @@ export function Runs({ runs, go }: { runs: Run[]; go(path: string): void }) {
 /** The page of a job on which it is said what became of an instant, and why. */
 export function whyPath({ group, name }: { group: string; name: string }, instant: string): string {
   return `/jobs/${group}/${name}?${new URLSearchParams({ why: instant })}`;
-}
-
-/** Why a run ended as it did: of one that was killed, by whom. */
-export function reasonOf({ state, reason, kill }: Run): string {
-  return state === 'killed' && reason === '' && kill !== null ? `killed by ${kill.by}` : reason;
 }
 
 /** What somebody may ask about in a list. */

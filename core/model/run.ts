@@ -80,6 +80,15 @@ export interface Run {
   expireAt: number | null;
 }
 
+/** Why a run is in its state, for people; who killed it stands in its kill alone. */
+export function reasonOf({
+  state,
+  reason,
+  kill,
+}: Pick<Run, 'state' | 'reason'> & { kill: { by: string } | null }): string {
+  return state === 'killed' && reason === '' && kill !== null ? `killed by ${kill.by}` : reason;
+}
+
 export function lateMs(run: Pick<Run, 'instant' | 'startedAt'>): number | null {
   return run.instant === null || run.startedAt === null ? null : run.startedAt - run.instant;
 }

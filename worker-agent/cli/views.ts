@@ -38,11 +38,6 @@ export function newestOf({ running, last }: Pick<Jobs, 'running' | 'last'>): Run
   );
 }
 
-/** Why a run is in its state; who killed it stands in its kill alone. */
-export function reasonText({ state, reason, kill }: Pick<Run, 'state' | 'reason' | 'kill'>): string {
-  return reason === '' && state === 'killed' && kill !== null ? `killed by ${kill.by}` : reason;
-}
-
 /** A time as tables show it. */
 export function timeText(iso: string | null | undefined): string {
   return iso?.replace('T', ' ').replace(/\.000Z$/, 'Z') ?? '-';

@@ -1,6 +1,7 @@
 import { asTerminal } from '#core/model/as-terminal.ts';
 import { parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import { reasonOf } from '#core/model/run.ts';
 import { Unreachable } from '../api-client.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { follow, writeLog } from '../follow.ts';
@@ -13,7 +14,6 @@ import {
   lacksHistory,
   newestOf,
   type Run,
-  reasonText,
   stateText,
   timeText,
   tookText,
@@ -90,7 +90,7 @@ export const runCommands: readonly Command[] = [
             timeText(run.startedAt),
             tookText(run.durationMs),
             run.worker ?? '-',
-            plain(reasonText(run)),
+            plain(reasonOf(run)),
           ]),
         ),
       );

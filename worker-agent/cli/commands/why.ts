@@ -1,9 +1,10 @@
 import { parseInstantText, parseJobId, parseRunId } from '#core/model/ids.ts';
 import { Refusal } from '#core/model/refusal.ts';
+import { reasonOf } from '#core/model/run.ts';
 import { type Command, type Context, jsonFlag, show, Usage } from '../command.ts';
 import { instantOf, timeForms } from '../instant.ts';
 import { plain } from '../terminal.ts';
-import { isRun, type Jobs, newestOf, type Run, reasonText, timeText } from '../views.ts';
+import { isRun, type Jobs, newestOf, type Run, timeText } from '../views.ts';
 import { jobPath } from './jobs.ts';
 
 /** As the API answers it; of a run by hand there is no instant. */
@@ -17,7 +18,7 @@ interface Why {
 
 /** Nothing of a schedule wanted it: why it ran is that somebody asked. */
 function byHand({ id, by, state, worker, startedAt, ...run }: Run): Why {
-  const reason = reasonText({ state, ...run });
+  const reason = reasonOf({ state, ...run });
   const where = worker === null ? '' : ` on ${worker}`;
   const since = startedAt === null ? '' : `, started ${timeText(startedAt)}`;
   return {
