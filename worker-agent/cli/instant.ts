@@ -1,9 +1,12 @@
+import * as v from 'valibot';
+import { time } from '#functions/fields.ts';
 import { Usage } from './command.ts';
 
 /** For help: how a time is written. */
 export const timeForms = '2026-11-22T02:30:00Z, 2026-11-22 02:30:00Z, +01:00 for Z';
 
-const shape = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?) ?(Z|[+-]\d\d(?::?\d\d)?)$/i;
+/** As tables show it, with or without a blank before the zone. */
+const inTables = /^(\S+)[T ](\S+?) ?(Z|[+-][\d:]+)$/i;
 /** As ids of runs carry it. */
 const inIds = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3})Z$/;
 
@@ -12,11 +15,9 @@ const inIds = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3})Z$/;
  * `what`.
  */
 export function instantOf(text: string, what: string): string {
-  const [, day = '', time = '', zone = ''] = shape.exec(text.replace(inIds, '$1-$2-$3T$4:$5:$6Z')) ?? [];
-  const midnight = Date.parse(`${day}T00:00:00Z`);
-  // Date.parse takes 30 February for 2 March.
-  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(day);
-  if (day === '' || !isDay || Number.isNaN(Date.parse(`${day}T${time}Z`)))
-    throw new Usage(`${what} ${text}: expected a time such as ${timeForms}`);
-  return `${day}T${time}${zone.toUpperCase()}`;
+  const iso = text
+    .replace(inIds, '$1-$2-$3T$4:$5:$6Z')
+    .replace(inTables, (_, day: string, at: string, zone: string) => `${day}T${at}${zone.toUpperCase()}`);
+  if (!v.is(time, iso)) throw new Usage(`${what} ${text}: expected a time such as ${timeForms}`);
+  return iso;
 }
