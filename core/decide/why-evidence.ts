@@ -1,6 +1,6 @@
 import { isTerminal } from '#core/model/run.ts';
 import type { WhyFacts } from './why.ts';
-import { lateness } from './why-late.ts';
+import { lateness, stateText } from './why-late.ts';
 
 /** Something that an answer rests on: when (UTC ms, null: unknown), what, and where it stands. */
 export interface WhyEvidence {
@@ -38,9 +38,9 @@ function ofRuns(facts: WhyFacts): WhyEvidence[] {
       what: `${run} is ${state} by ${worker}`,
       source: 'running key',
     })),
-    ...runs.map(({ id, state, reason, endedAt, startedAt }) => ({
-      at: endedAt ?? startedAt,
-      what: `${id}: ${state}${reason ? ` (${reason})` : ''}`,
+    ...runs.map((run) => ({
+      at: run.endedAt ?? run.startedAt,
+      what: `${run.id}: ${stateText(run)}`,
       source: 'history',
     })),
     ...(runs[0] === undefined ? [] : lateness(runs[0], facts).evidence),

@@ -9,7 +9,8 @@ const lateFromMs = 2_000;
 type LateFacts = Pick<WhyFacts, 'instant' | 'runs' | 'around' | 'record' | 'historyAway'>;
 
 const shown = (ms: number) => new Date(ms).toISOString();
-const laneOf = ({ id }: Run) => id.split('~')[4];
+/** In mode all the worker's; '' where there is but one. */
+export const laneOf = ({ id }: Run) => id.split('~')[4] ?? '';
 
 export function isLate(run: Run, instant: number): run is Run & { startedAt: number } {
   return run.startedAt !== null && run.startedAt - instant >= lateFromMs;
@@ -29,7 +30,7 @@ export function lateness(run: Run, facts: LateFacts): { said: string[]; evidence
     const ended = before?.endedAt ?? null;
     if (before === undefined || ended === null) return { said: [], evidence: own };
     return {
-      said: [`attempt ${before.attempt} had ended ${shown(ended)} as ${what(before)}`],
+      said: [`attempt ${before.attempt} had ended ${shown(ended)} as ${stateText(before)}`],
       evidence: own,
     };
   }
@@ -44,7 +45,7 @@ export function lateness(run: Run, facts: LateFacts): { said: string[]; evidence
       ...(count === 0 ? [] : [`${count} missed before it ${count === 1 ? 'is' : 'are'} covered by it`]),
     ],
     evidence: [
-      ...covered.map((one) => evident(one.instant, `${one.id}: ${one.count} ${what(one)}`)),
+      ...covered.map((one) => evident(one.instant, `${one.id}: ${one.count} ${stateText(one)}`)),
       ...evidence,
       ...own,
     ],
@@ -70,7 +71,7 @@ function heldUp(
     free = other.endedAt;
     const policy = overlap === undefined ? '' : `, and the job's overlap is ${overlap}`;
     said.push(`${other.id} lived until ${shown(free)}${policy}`);
-    evidence.push(evident(free, `${other.id}: ${what(other)}`));
+    evidence.push(evident(free, `${other.id}: ${stateText(other)}`));
   }
   if (claimedAt - free >= lateFromMs)
     said.push(
@@ -103,7 +104,7 @@ function livedUntil(
     .sort((a, b) => b.endedAt - a.endedAt)[0];
 }
 
-function what({ state, reason }: Run): string {
+export function stateText({ state, reason }: Run): string {
   return `${state}${reason ? ` (${reason})` : ''}`;
 }
 

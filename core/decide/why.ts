@@ -3,7 +3,7 @@ import { isTerminal, type Run } from '#core/model/run.ts';
 import { cursorAheadMs, type Instants, onTimeMs } from './due.ts';
 import { isPaused } from './may-start.ts';
 import { evidenceOf, type WhyEvidence } from './why-evidence.ts';
-import { lateness } from './why-late.ts';
+import { laneOf, lateness } from './why-late.ts';
 
 /** All that is known about one instant of a job. */
 export interface WhyFacts {
@@ -79,7 +79,7 @@ function recorded(facts: WhyFacts): Verdict | null {
   if (run === undefined) return null;
   const lanes = new Map<string, Run>();
   for (const one of runs) {
-    const lane = one.id.split('~')[4] ?? '';
+    const lane = laneOf(one);
     if (!lanes.has(lane)) lanes.set(lane, one);
   }
   if (lanes.size > 1) {
