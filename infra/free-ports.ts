@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 
 /** Where we look: above what services have, and below what the kernel gives to whoever asks for any port, which may be ours by then. */
 const lowest = 10_240;
@@ -25,15 +25,9 @@ async function reserve(port: number): Promise<boolean> {
   if (given.has(port)) return false;
   given.add(port);
   if (process.platform !== 'linux') return true;
-  const holder = createServer();
-  try {
-    await once(holder.listen(`\0cronfleet-port-${port}`), 'listening');
-    holder.unref();
-    return true;
-  } catch {
-    // Another process has it.
-    return false;
-  }
+  const holder = await listening({ path: `\0cronfleet-port-${port}` });
+  holder?.unref();
+  return holder !== null;
 }
 
 function lowestOfKernel(): number {
@@ -47,13 +41,19 @@ function lowestOfKernel(): number {
 
 /** Whether nobody listens there now. */
 export async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1');
+  const server = await listening({ port, host: '127.0.0.1' });
+  if (server === null) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
+}
+
+/** Null: it is in use, or not ours to take. */
+async function listening(where: ListenOptions): Promise<Server | null> {
+  const server = createServer();
   try {
-    await once(server, 'listening');
-    await new Promise((resolve) => server.close(resolve));
-    return true;
+    await once(server.listen(where), 'listening');
+    return server;
   } catch {
-    // In use, or not ours to take.
-    return false;
+    return null;
   }
 }

@@ -280,12 +280,7 @@ export function createKeeper(
     return next;
   }
 
-  /** Who works, in the order in which they keep the books. */
-  function working(): string[] {
-    return ranked('keeper').filter(works);
-  }
-
-  /** Whether I am the first of them who may run this job. */
+  /** Whether I am the first of these who may run this job. */
   function isFirstFor(spec: Job, order: readonly string[]): boolean {
     const first = order.find((id) => {
       const record = mirror.workers.get(id)?.record;
@@ -355,7 +350,8 @@ export function createKeeper(
   }
 
   async function deputize(stop: AbortSignal): Promise<void> {
-    const order = working();
+    // In the order in which they keep the books.
+    const order = ranked('keeper').filter(works);
     if (isDeputy(order)) await sweep(stop, (one) => isLeftToMe(one, order));
   }
 
